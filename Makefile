@@ -85,6 +85,7 @@ SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS
 # ---- programs ------------------------------------------------------------------------------------------------------
 
 .PHONY: all
+all: ## the programs (the default)
 all: $(addprefix $(B)/bin/,$(PROGRAMS)) $(call archives,$(LAYERS))
 
 define PROGRAM
@@ -129,24 +130,106 @@ FORCE:
 
 # One cmocka program per tests/unit/<layer>/test_*.c, linked with that layer and those below it only.
 define UNIT_TEST
-$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(B)/libsupport.a $(call link_with,$(1))
+$(filter $(B)/tests/unit/$(1)/%,$(UNIT)): %: %.o $(B)/libsupport.a $(call link_with,$(1))
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS_ALL) -lcmocka -lmsgpackc
 endef
 $(foreach l,$(sort $(notdir $(patsubst %/,%,$(wildcard tests/unit/*/)))),$(eval $(call UNIT_TEST,$(l))))
 
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/driver.o $(B)/libsupport.a $(call archives,$(LIBRARY))
+# A fuzz target is linked twice: with tests/fuzz/driver.c as an ordinary program over its corpus, and with libFuzzer.
+$(FUZZ): %: %.o $(B)/tests/fuzz/driver.o $(B)/libsupport.a $(call archives,$(LIBRARY))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL)
+$(addsuffix .libfuzzer,$(FUZZ)): %.libfuzzer: %.o $(B)/libsupport.a $(call archives,$(LIBRARY))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL)
+
+$(BENCH): %: %.o $(B)/libbench.a $(B)/libsupport.a $(call archives,$(LAYERS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL)
 
-$(B)/bench/bench_%: $(B)/bench/bench_%.o $(B)/libbench.a $(B)/libsupport.a $(call archives,$(LAYERS))
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL)
+.PHONY: tests-build bench-build fuzz-build
+tests-build: all $(UNIT) $(FUZZ)
+bench-build: all $(BENCH)
+fuzz-build: $(addsuffix .libfuzzer,$(if $(F),$(B)/tests/fuzz/fuzz_$(F),$(FUZZ)))
 
-.PHONY: tests-build
-tests-build: $(UNIT) $(FUZZ)
+INTEGRATION := $(wildcard tests/integration/test_*.py)
+# ONLY=text: only programs whose path has it
+RUN_TESTS = tools/run-tests --build $(B) $(addprefix --only ,$(ONLY)) $(if $(V),--verbose)
+TEST_SETS = --unit $(UNIT) --fuzz $(FUZZ) --python $(INTEGRATION)
+
+.PHONY: check
+check: ## install what is missing, build, run all tests; one line of totals at the end (ONLY=text picks)
+	@$(MAKE) --no-print-directory deps deps-check
+	@$(SUBMAKE) tests-build headers
+	@$(MAKE) --no-print-directory run-tests
+
+.PHONY: run-tests
+run-tests:
+	@$(RUN_TESTS) $(if $(ONLY),,--command layers=tools/check-layers --command banned=tools/check-banned) $(TEST_SETS)
+
+# The same tests in other builds.  Reports of the sanitizers come from every process, daemons included (tools/run-tests).
+ASAN_ENV  = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:handle_segv=2:$\
+            handle_sigbus=2:handle_sigfpe=2:handle_sigill=2 UBSAN_OPTIONS=print_stacktrace=1
+.PHONY: asan tsan valgrind
+asan: ## the tests under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory deps deps-check
+	@$(SUBMAKE) B=$(B)/asan SAN=address,undefined tests-build
+	@$(ASAN_ENV) FUZZ_MUTATIONS=$${FUZZ_MUTATIONS:-300} \
+	    $(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined ONLY='$(ONLY)' run-asan
+.PHONY: run-asan
+run-asan:
+	@$(RUN_TESTS) --name asan $(TEST_SETS)
+tsan: ## the tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory deps deps-check
+	@$(SUBMAKE) B=$(B)/tsan SAN=thread tests-build
+	@FUZZ_MUTATIONS=0 $(MAKE) --no-print-directory B=$(B)/tsan SAN=thread ONLY='$(ONLY)' run-tsan
+.PHONY: run-tsan
+run-tsan:
+	@$(RUN_TESTS) --name tsan $(TEST_SETS)
+valgrind: ## unit tests and fuzz corpora under valgrind: memory, leaks, descriptors
+	@$(MAKE) --no-print-directory deps deps-check deps-dev
+	@$(SUBMAKE) tests-build
+	@FUZZ_MUTATIONS=0 $(RUN_TESTS) --name valgrind --limit 1200 --unit $(UNIT) --fuzz $(FUZZ) --wrap \
+	    'valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible --track-fds=yes'
+
+.PHONY: compat
+compat: ## with a real Nomad on one side: NOMAD=path
+ifeq ($(NOMAD),)
+	@echo 'compat: skipped, NOMAD=<path of a nomad program> is not set'
+else
+	@test -x '$(NOMAD)' || { echo 'compat: NOMAD=$(NOMAD) is not a program' >&2; exit 1; }
+	@$(MAKE) --no-print-directory deps deps-check
+	@$(SUBMAKE) all
+	@NOMAD='$(abspath $(NOMAD))' $(RUN_TESTS) --name compat --python $(wildcard tests/compat/test_*.py)
+endif
+
+# Real fuzzing: clang and libFuzzer, T seconds for each target; what it finds goes to $(B)/fuzz, seeds are the corpus.
+T ?= 30
+.PHONY: fuzz
+fuzz: ## fuzz with libFuzzer: F=<target> (default all), T=<seconds for each>
+	@$(MAKE) --no-print-directory deps deps-check deps-dev
+	@$(SUBMAKE) B=$(B)/fuzz CC=clang SAN=fuzzer-no-link,address,undefined F='$(F)' fuzz-build
+	@tools/run-fuzz $(B)/fuzz $(T) $(if $(F),$(F),$(patsubst $(B)/tests/fuzz/fuzz_%,%,$(FUZZ)))
+
+.PHONY: bench
+bench: ## measure: bench/run with the programs (NOMAD=path adds the ratios)
+	@$(MAKE) --no-print-directory deps deps-check
+	@$(SUBMAKE) bench-build
+	@if [ -x bench/run ]; then \
+	    PICKET_BIN=$(abspath $(B)/bin) BENCH_BIN=$(abspath $(B)/bench) BENCH_OUT=$(abspath $(B)/bench.json) bench/run; \
+	else echo 'bench: bench/run is not there yet'; fi
+
+.PHONY: run
+run: ## install what is missing, build, start a server and an agent on loopback; Ctrl-C stops both
+	@$(MAKE) --no-print-directory deps
+	@$(SUBMAKE) all
+	@tools/run-demo $(B)
+
+# ---- rules that programs check ---------------------------------------------------------------------------------------
 
 .PHONY: headers
+headers: ## every header compiles alone
 headers: $(patsubst %.h,$(B)/headers/%.ok,$(HEADERS))
 $(B)/headers/%.ok: %.h $(B)/flags
 	$(call say,HEADER,$<)
@@ -156,12 +239,63 @@ $(B)/headers/%.ok: %.h $(B)/flags
 	@touch $@
 -include $(patsubst %.h,$(B)/headers/%.d,$(HEADERS))
 
+.PHONY: layers banned lengths
+layers: ## every include is allowed by tools/layers.txt
+	@tools/check-layers
+banned: ## no banned call
+	@tools/check-banned
+lengths: ## what has grown (warns only)
+	@tools/check-lengths
+
+FORMATTED = $(SOURCES) $(HEADERS)
+.PHONY: format format-check
+format: ## clang-format in place
+	@$(MAKE) --no-print-directory deps-dev
+	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
+format-check: ## is everything formatted?
+	@$(MAKE) --no-print-directory deps-dev
+	$(Q)$(if $(FORMATTED),clang-format --dry-run -Werror $(FORMATTED))
+
+.PHONY: lint tidy cppcheck
+lint: ## clang-tidy and cppcheck
+	@$(MAKE) --no-print-directory deps deps-check deps-dev
+	@$(SUBMAKE) -k tidy cppcheck
+tidy: $(patsubst %.c,$(B)/tidy/%.ok,$(SOURCES))
+# Done again when the file, any header or the configuration changes.
+$(B)/tidy/%.ok: %.c .clang-tidy $(HEADERS)
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- $(DEFINES) -std=gnu17 $(WARN) 2>$@.log || \
+	    { cat $@.log >&2; exit 1; }
+	@touch $@
+cppcheck:
+	$(call say,CPPCHK,$(words $(SOURCES)) files)
+	$(Q)$(if $(SOURCES),cppcheck -q -j$(JOBS) --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --error-exitcode=1 --suppressions-list=tools/cppcheck.txt $(DEFINES) $(SOURCES))
+
 # ---- packages ------------------------------------------------------------------------------------------------------
 
 .PHONY: deps deps-check deps-real deps-dev
+deps: ## install the packages that building and running needs
+deps-check: ## install the packages that the tests need
+deps-dev: ## install the packages for format, lint, fuzz, valgrind
+deps-real: ## install real peers (docker, etcd, java, qemu) for interoperation runs
 deps deps-check deps-real deps-dev: deps%:
 	@tools/install-deps packaging/deps$*.txt
 
+# ---- the rest --------------------------------------------------------------------------------------------------------
+
+.PHONY: install
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/picket
+	install -m 755 $(addprefix $(B)/bin/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/picket
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@echo '  variables: B=dir V=1 SAN=address,undefined WERROR=1 OPT=-O0 ONLY=text F=target T=seconds NOMAD=path'
+
 .PHONY: clean
-clean:
+clean: ## remove the build folder
 	rm -rf $(B)
