@@ -1,0 +1,64 @@
+/* api/view.h - the questions a handler may ask.
+ *
+ * The server answers from its store, the agent from its mirror (its own node); handlers, routes and
+ * JSON are the same.  Items are counted: the view hands out references.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/list.h"
+#include "model/item.h"
+
+/* where an answer stands: becomes the X-Nomad-* headers */
+struct view_meta {
+    uint64_t index;
+    bool known_leader;
+    uint64_t last_contact_ms;
+};
+
+struct node_items {
+    const struct node_item **v; /* owned array of owned references, in id order */
+    size_t n;
+};
+void node_items_done(struct node_items *l);
+
+/* something to wait for; embedded in the waiting request */
+struct view_wait {
+    void (*fn)(void *arg); /* once */
+    void *arg;
+    void *impl; /* the view's */
+};
+
+enum view_what { VIEW_NODES, VIEW_NODE, VIEW_NODE_ALLOCS };
+
+struct view {
+    const struct view_ops *ops;
+    void *impl;
+};
+
+struct view_ops {
+    /* nodes whose id begins with prefix ("" = all); errors carry the text and HTTP status */
+    int (*nodes)(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
+                 struct err *e);
+    /* 0 with *ret set, or 1 = not found (meta is set all the same) */
+    int (*node)(void *impl, const char *id, const struct node_item **ret, struct view_meta *m,
+                struct err *e);
+    /* packed array of allocations (msgpack), appended to ret */
+    int (*node_allocs)(void *impl, const char *id, struct buf *ret, struct view_meta *m,
+                       struct err *e);
+    /* calls w->fn when what was asked may have changed; cancel before freeing w */
+    void (*wait)(void *impl, enum view_what what, const char *id, struct view_wait *w);
+    void (*cancel)(void *impl, struct view_wait *w);
+
+    const char *(*region)(void *impl);
+    /* "ip:port" of the leader's RPC, or NULL */
+    const char *(*leader)(void *impl);
+    void (*peers)(void *impl, char ***ret, size_t *n);
+    /* JSON bodies of the agent's own endpoints */
+    int (*agent_self)(void *impl, struct buf *ret, struct err *e);
+    int (*agent_members)(void *impl, struct buf *ret, struct err *e);
+    /* type "", "client" or "server"; returns the HTTP status */
+    int (*agent_health)(void *impl, const char *type, struct buf *ret);
+    /* the agent's probes with values, sources, checks; NULL on the server */
+    int (*fingerprint)(void *impl, struct buf *ret, struct err *e);
+};

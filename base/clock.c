@@ -1,0 +1,178 @@
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static struct {
+    bool on;
+    uint64_t boot_ns;
+    int64_t wall_ns;
+} fake;
+
+static uint64_t read_clock(clockid_t id)
+{
+    struct timespec ts = {0};
+
+    (void)clock_gettime(id, &ts);
+    return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t clock_boot_ns(void)
+{
+    return fake.on ? fake.boot_ns : read_clock(CLOCK_BOOTTIME);
+}
+
+int64_t clock_wall_ns(void)
+{
+    return fake.on ? fake.wall_ns : (int64_t)read_clock(CLOCK_REALTIME);
+}
+
+void clock_fake(bool on, uint64_t boot_ns, int64_t wall_ns)
+{
+    fake.on = on;
+    fake.boot_ns = boot_ns;
+    fake.wall_ns = wall_ns;
+}
+
+void clock_fake_advance(uint64_t ns)
+{
+    fake.boot_ns += ns;
+    fake.wall_ns += (int64_t)ns;
+}
+
+struct gotime gotime_from_unix_ns(int64_t ns)
+{
+    int64_t sec = ns / (int64_t)NSEC_PER_SEC, rest = ns % (int64_t)NSEC_PER_SEC;
+
+    if (rest < 0) {
+        rest += (int64_t)NSEC_PER_SEC;
+        sec--;
+    }
+    return (struct gotime){.sec = sec + GOTIME_UNIX_EPOCH, .nsec = (uint32_t)rest};
+}
+
+struct gotime gotime_now(void)
+{
+    return gotime_from_unix_ns(clock_wall_ns());
+}
+
+int64_t gotime_to_unix_ns(struct gotime t)
+{
+    int64_t ns;
+
+    if (__builtin_mul_overflow(t.sec - GOTIME_UNIX_EPOCH, (int64_t)NSEC_PER_SEC, &ns))
+        return t.sec < GOTIME_UNIX_EPOCH ? INT64_MIN : INT64_MAX;
+    return ns + t.nsec;
+}
+
+void gotime_format(struct gotime t, char ret[GOTIME_TEXT_MAX])
+{
+    time_t sec = (time_t)(t.sec - GOTIME_UNIX_EPOCH + (int64_t)t.offset_min * 60);
+    char fraction[16] = "", zone[16] = "Z";
+    struct tm tm = {0};
+
+    (void)gmtime_r(&sec, &tm);
+    if (t.nsec) {
+        size_t n;
+
+        (void)snprintf(fraction, sizeof(fraction), ".%09u", t.nsec % 1000000000u);
+        n = strlen(fraction);
+        while (fraction[n - 1] == '0')
+            fraction[--n] = 0;
+    }
+    if (t.offset_min) {
+        int m = t.offset_min < 0 ? -t.offset_min : t.offset_min;
+
+        (void)snprintf(zone, sizeof(zone), "%c%02d:%02d", t.offset_min < 0 ? '-' : '+',
+                       m / 60 % 100, m % 60);
+    }
+    (void)snprintf(ret, GOTIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d%s%s", tm.tm_year + 1900,
+                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, fraction, zone);
+}
+
+/* n digits at *s as a number; -1 when there are fewer */
+static int take_digits(const char **s, int n)
+{
+    int v = 0;
+
+    for (int i = 0; i < n; i++, (*s)++) {
+        if (**s < '0' || **s > '9')
+            return -1;
+        v = v * 10 + (**s - '0');
+    }
+    return v;
+}
+
+static bool take_char(const char **s, char c)
+{
+    if (**s != c)
+        return false;
+    (*s)++;
+    return true;
+}
+
+static int parse_zone(const char **s, int16_t *ret_min)
+{
+    char sign = **s;
+    int h, m;
+
+    *ret_min = 0;
+    if (take_char(s, 'Z'))
+        return 0;
+    if (sign != '+' && sign != '-')
+        return -EINVAL;
+    (*s)++;
+    h = take_digits(s, 2);
+    if (h < 0 || h > 23 || !take_char(s, ':'))
+        return -EINVAL;
+    m = take_digits(s, 2);
+    if (m < 0 || m > 59)
+        return -EINVAL;
+    *ret_min = (int16_t)(sign == '-' ? -(h * 60 + m) : h * 60 + m);
+    return 0;
+}
+
+int gotime_parse(const char *s, struct gotime *ret)
+{
+    struct tm tm = {0};
+    uint32_t nsec = 0, unit = 100000000;
+    int16_t offset;
+    int year, month;
+
+    year = take_digits(&s, 4);
+    if (year < 0 || !take_char(&s, '-'))
+        return -EINVAL;
+    month = take_digits(&s, 2);
+    if (month < 1 || month > 12 || !take_char(&s, '-'))
+        return -EINVAL;
+    tm.tm_mday = take_digits(&s, 2);
+    if (tm.tm_mday < 1 || tm.tm_mday > 31 || !take_char(&s, 'T'))
+        return -EINVAL;
+    tm.tm_hour = take_digits(&s, 2);
+    if (tm.tm_hour < 0 || tm.tm_hour > 23 || !take_char(&s, ':'))
+        return -EINVAL;
+    tm.tm_min = take_digits(&s, 2);
+    if (tm.tm_min < 0 || tm.tm_min > 59 || !take_char(&s, ':'))
+        return -EINVAL;
+    tm.tm_sec = take_digits(&s, 2);
+    if (tm.tm_sec < 0 || tm.tm_sec > 60)
+        return -EINVAL;
+    if (take_char(&s, '.')) {
+        if (*s < '0' || *s > '9')
+            return -EINVAL;
+        for (; *s >= '0' && *s <= '9'; s++, unit /= 10)
+            nsec += (uint32_t)(*s - '0') * unit;
+    }
+    if (parse_zone(&s, &offset) < 0 || *s)
+        return -EINVAL;
+    tm.tm_year = year - 1900;
+    tm.tm_mon = month - 1;
+    *ret = (struct gotime){
+        .sec = (int64_t)timegm(&tm) + GOTIME_UNIX_EPOCH - (int64_t)offset * 60,
+        .nsec = nsec,
+        .offset_min = offset,
+    };
+    return 0;
+}

@@ -1,0 +1,478 @@
+#include "base/loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum {
+    IO_BATCH = 256,      /* sockets handled per turn of the nested epoll */
+    TIMER_BATCH = 256,   /* timers fired per turn, so that a stampede leaves room for sockets */
+    DEFER_BATCH = 1024,
+    TIMER_ACCURACY_USEC = 1, /* 0 would mean 250 ms to sd-event */
+};
+
+struct signal_watch {
+    struct signal_watch *next;
+    void (*fn)(void *arg, int signo);
+    void *arg;
+};
+
+struct child_watch {
+    struct loop *loop;
+    sd_event_source *source;
+    void (*fn)(void *arg, pid_t pid, int wait_status);
+    void *arg;
+};
+
+struct loop {
+    sd_event *event;
+    int epoll_fd;
+    sd_event_source *epoll_source;
+    sd_event_source *timer_source;
+    sd_event_source *defer_source;
+    struct timer **heap; /* binary min-heap by at_ns */
+    size_t n_heap, cap_heap;
+    uint64_t armed_ns;   /* what timer_source is set to; 0 = off */
+    struct list defers;
+    struct signal_watch *signals;
+    struct epoll_event *batch; /* events being dispatched, so that io_del() can blank them */
+    int batch_n;
+};
+
+static void log_sd_failure(const char *what, int r)
+{
+    if (r < 0)
+        (void)fprintf(stderr, "event loop: %s: %s\n", what, strerror(-r));
+}
+
+/* --- timers --- */
+
+static void heap_place(struct loop *l, size_t i, struct timer *t)
+{
+    l->heap[i] = t;
+    t->slot = i + 1;
+}
+
+static void heap_up(struct loop *l, size_t i)
+{
+    struct timer *t = l->heap[i];
+
+    while (i > 0 && l->heap[(i - 1) / 2]->at_ns > t->at_ns) {
+        heap_place(l, i, l->heap[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    heap_place(l, i, t);
+}
+
+static void heap_down(struct loop *l, size_t i)
+{
+    struct timer *t = l->heap[i];
+
+    for (;;) {
+        size_t k = 2 * i + 1;
+
+        if (k >= l->n_heap)
+            break;
+        if (k + 1 < l->n_heap && l->heap[k + 1]->at_ns < l->heap[k]->at_ns)
+            k++;
+        if (l->heap[k]->at_ns >= t->at_ns)
+            break;
+        heap_place(l, i, l->heap[k]);
+        i = k;
+    }
+    heap_place(l, i, t);
+}
+
+uint64_t loop_next_timer(const struct loop *l)
+{
+    return l->n_heap ? l->heap[0]->at_ns : UINT64_MAX;
+}
+
+static void arm_timer_source(struct loop *l)
+{
+    uint64_t at = loop_next_timer(l);
+
+    if (at == UINT64_MAX) {
+        if (l->armed_ns)
+            log_sd_failure("timer off", sd_event_source_set_enabled(l->timer_source, SD_EVENT_OFF));
+        l->armed_ns = 0;
+        return;
+    }
+    if (at == 0)
+        at = 1;
+    if (l->armed_ns == at)
+        return;
+    /* rounded up, else the timer fires up to a microsecond early and finds nothing due */
+    log_sd_failure("timer", sd_event_source_set_time(l->timer_source, (at + 999) / 1000));
+    log_sd_failure("timer on", sd_event_source_set_enabled(l->timer_source, SD_EVENT_ONESHOT));
+    l->armed_ns = at;
+}
+
+void timer_init(struct loop *l, struct timer *t, const char *name, void (*fn)(void *arg), void *arg)
+{
+    *t = (struct timer){.name = name, .fn = fn, .arg = arg, .loop = l};
+}
+
+static void heap_remove(struct timer *t)
+{
+    struct loop *l = t->loop;
+    size_t i = t->slot - 1;
+    struct timer *last = l->heap[--l->n_heap];
+
+    t->slot = 0;
+    if (last == t)
+        return;
+    heap_place(l, i, last);
+    heap_up(l, i);
+    heap_down(l, last->slot - 1);
+}
+
+void timer_set_at(struct timer *t, uint64_t at_ns)
+{
+    struct loop *l = t->loop;
+
+    t->at_ns = at_ns;
+    if (t->slot == 0) {
+        if (l->n_heap == l->cap_heap) {
+            l->cap_heap = l->cap_heap ? l->cap_heap * 2 : 16;
+            l->heap = xrealloc(l->heap, l->cap_heap, sizeof(struct timer *));
+        }
+        heap_place(l, l->n_heap++, t);
+        heap_up(l, l->n_heap - 1);
+    } else {
+        heap_up(l, t->slot - 1);
+        heap_down(l, t->slot - 1);
+    }
+    if (l->heap[0]->at_ns != l->armed_ns)
+        arm_timer_source(l);
+}
+
+void timer_set(struct timer *t, uint64_t in_ns)
+{
+    uint64_t at;
+
+    if (__builtin_add_overflow(clock_boot_ns(), in_ns, &at))
+        at = UINT64_MAX - 1;
+    timer_set_at(t, at);
+}
+
+void timer_stop(struct timer *t)
+{
+    if (t->slot == 0)
+        return;
+    heap_remove(t);
+    /* the source may now fire too early once; that is cheaper than moving it each time */
+}
+
+size_t loop_run_due(struct loop *l)
+{
+    uint64_t now = clock_boot_ns();
+    size_t n = 0;
+
+    while (n < TIMER_BATCH && l->n_heap && l->heap[0]->at_ns <= now) {
+        struct timer *t = l->heap[0];
+
+        heap_remove(t);
+        t->fn(t->arg);
+        n++;
+    }
+    return n;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *arg)
+{
+    struct loop *l = arg;
+
+    (void)s;
+    (void)usec;
+    l->armed_ns = 0;
+    (void)loop_run_due(l);
+    arm_timer_source(l);
+    return 0;
+}
+
+/* --- sockets --- */
+
+int io_add(struct loop *l, struct io *io, int fd, uint32_t events, const char *name,
+           void (*fn)(void *arg, uint32_t revents), void *arg)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = io};
+
+    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+        return -errno;
+    *io = (struct io){
+        .fd = fd, .events = events, .name = name, .fn = fn, .arg = arg, .loop = l};
+    return 0;
+}
+
+void io_set(struct io *io, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = io};
+
+    if (!io->loop || io->events == events)
+        return;
+    if (epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_MOD, io->fd, &ev) < 0)
+        log_sd_failure("epoll_ctl", -errno);
+    io->events = events;
+}
+
+void io_del(struct io *io)
+{
+    struct loop *l = io->loop;
+
+    if (!l)
+        return;
+    (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+    for (int i = 0; i < l->batch_n; i++)
+        if (l->batch[i].data.ptr == io)
+            l->batch[i].data.ptr = NULL;
+    io->loop = NULL;
+    io->fd = -1;
+}
+
+static int on_epoll(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+    struct epoll_event batch[IO_BATCH];
+    struct loop *l = arg;
+    int n;
+
+    (void)s;
+    (void)revents;
+    n = epoll_wait(fd, batch, IO_BATCH, 0);
+    if (n < 0)
+        return errno == EINTR ? 0 : -errno;
+    l->batch = batch;
+    l->batch_n = n;
+    for (int i = 0; i < n; i++) {
+        struct io *io = batch[i].data.ptr;
+
+        if (io)
+            io->fn(io->arg, batch[i].events);
+    }
+    l->batch = NULL;
+    l->batch_n = 0;
+    return 0;
+}
+
+/* --- defer --- */
+
+void defer_init(struct loop *l, struct defer *d, void (*fn)(void *arg), void *arg)
+{
+    *d = (struct defer){.fn = fn, .arg = arg, .loop = l};
+    list_init(&d->link);
+}
+
+void defer_set(struct defer *d)
+{
+    if (!list_empty(&d->link))
+        return;
+    list_append(&d->loop->defers, &d->link);
+    log_sd_failure("defer",
+                   sd_event_source_set_enabled(d->loop->defer_source, SD_EVENT_ONESHOT));
+}
+
+void defer_stop(struct defer *d)
+{
+    if (d->loop)
+        list_remove(&d->link);
+}
+
+static int on_defer(sd_event_source *s, void *arg)
+{
+    struct loop *l = arg;
+
+    for (int i = 0; i < DEFER_BATCH && !list_empty(&l->defers); i++) {
+        struct defer *d = list_first(&l->defers, struct defer, link);
+
+        list_remove(&d->link);
+        d->fn(d->arg);
+    }
+    if (!list_empty(&l->defers))
+        log_sd_failure("defer", sd_event_source_set_enabled(s, SD_EVENT_ONESHOT));
+    return 0;
+}
+
+/* --- signals, children --- */
+
+void loop_block_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCHLD);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGPIPE); /* writes to a closed socket answer EPIPE */
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *arg)
+{
+    struct signal_watch *w = arg;
+
+    (void)s;
+    w->fn(w->arg, (int)si->ssi_signo);
+    return 0;
+}
+
+int loop_on_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), void *arg)
+{
+    struct signal_watch *w = xnew0(struct signal_watch);
+    int r;
+
+    w->fn = fn;
+    w->arg = arg;
+    w->next = l->signals;
+    l->signals = w;
+    r = sd_event_add_signal(l->event, NULL, signo, on_signal, w);
+    return r < 0 ? r : 0;
+}
+
+static int on_child(sd_event_source *s, const siginfo_t *si, void *arg)
+{
+    struct child_watch *w = arg;
+    int status = si->si_code == CLD_EXITED ? si->si_status << 8 : si->si_status & 0x7f;
+
+    (void)s;
+    w->fn(w->arg, si->si_pid, status);
+    (void)sd_event_source_disable_unref(w->source);
+    free(w);
+    return 0;
+}
+
+int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *arg, pid_t pid, int wait_status),
+                  void *arg, struct child_watch **ret)
+{
+    struct child_watch *w = xnew0(struct child_watch);
+    int r;
+
+    *w = (struct child_watch){.loop = l, .fn = fn, .arg = arg};
+    r = sd_event_add_child(l->event, &w->source, pid, WEXITED, on_child, w);
+    if (r < 0) {
+        free(w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+struct child_watch *loop_child_cancel(struct child_watch *w)
+{
+    if (w) {
+        (void)sd_event_source_disable_unref(w->source);
+        free(w);
+    }
+    return NULL;
+}
+
+/* --- the loop itself --- */
+
+static int loop_setup(struct loop *l)
+{
+    int r;
+
+    r = sd_event_new(&l->event);
+    if (r < 0)
+        return r;
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll_fd < 0)
+        return -errno;
+    r = sd_event_add_io(l->event, &l->epoll_source, l->epoll_fd, EPOLLIN, on_epoll, l);
+    if (r < 0)
+        return r;
+    r = sd_event_add_time(l->event, &l->timer_source, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_USEC,
+                          on_timer, l);
+    if (r < 0)
+        return r;
+    r = sd_event_source_set_enabled(l->timer_source, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    r = sd_event_add_defer(l->event, &l->defer_source, on_defer, l);
+    if (r < 0)
+        return r;
+    r = sd_event_source_set_enabled(l->defer_source, SD_EVENT_OFF);
+    (void)sd_event_source_set_description(l->epoll_source, "sockets");
+    (void)sd_event_source_set_description(l->timer_source, "timers");
+    return r < 0 ? r : 0;
+}
+
+int loop_new(struct loop **ret)
+{
+    struct loop *l = xnew0(struct loop);
+    int r;
+
+    l->epoll_fd = -1;
+    list_init(&l->defers);
+    r = loop_setup(l);
+    if (r < 0) {
+        (void)loop_free(l);
+        return r;
+    }
+    *ret = l;
+    return 0;
+}
+
+struct loop *loop_free(struct loop *l)
+{
+    if (!l)
+        return NULL;
+    (void)sd_event_source_disable_unref(l->epoll_source);
+    (void)sd_event_source_disable_unref(l->timer_source);
+    (void)sd_event_source_disable_unref(l->defer_source);
+    (void)sd_event_unref(l->event);
+    l->epoll_fd = fd_close(l->epoll_fd);
+    while (l->signals) {
+        struct signal_watch *w = l->signals;
+
+        l->signals = w->next;
+        free(w);
+    }
+    free(l->heap);
+    free(l);
+    return NULL;
+}
+
+int loop_run(struct loop *l)
+{
+    return sd_event_loop(l->event);
+}
+
+void loop_quit(struct loop *l, int code)
+{
+    (void)sd_event_exit(l->event, code);
+}
+
+int loop_turn(struct loop *l, uint64_t max_wait_ns)
+{
+    int r = sd_event_run(l->event, max_wait_ns == UINT64_MAX ? UINT64_MAX : max_wait_ns / 1000);
+
+    return r < 0 ? r : 0;
+}
+
+struct sd_event *loop_sd(struct loop *l)
+{
+    return l->event;
+}
+
+void loop_notify(const char *fmt, ...)
+{
+    _cleanup_free_ char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = xvasprintf(fmt, ap);
+    va_end(ap);
+    (void)sd_notify(0, text);
+}
+
+void loop_watchdog(struct loop *l)
+{
+    log_sd_failure("watchdog", sd_event_set_watchdog(l->event, 1));
+}

@@ -1,0 +1,52 @@
+/* base/proc.h - run a child program with a deadline and a ceiling on its output.
+ *
+ * The child gets its own process group, an empty stdin, stdout on a pipe to us, stderr likewise (the
+ * last bytes of it are kept for error texts), a cleared signal mask, and no other descriptor.  At
+ * the deadline the whole group gets SIGKILL.  A child in an uninterruptible wait does not die from
+ * it: proc_on_end is then called with PROC_HUNG and the child is left behind, still watched, until
+ * it does end (proc_on_gone).
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/loop.h"
+
+struct proc;
+
+enum proc_end {
+    PROC_EXITED,     /* status = exit code */
+    PROC_SIGNALED,   /* status = signal number */
+    PROC_TIMED_OUT,  /* killed at the deadline */
+    PROC_TOO_MUCH,   /* wrote more than allowed; killed */
+    PROC_HUNG,       /* killed, but did not die within two seconds */
+};
+
+struct proc_opts {
+    const char *const *argv;   /* argv[0] is the path; NULL-terminated */
+    const char *const *envp;   /* NULL = inherit */
+    uint64_t deadline_ns;      /* 0 = none */
+    size_t output_max;         /* bytes of stdout */
+    size_t memory_max;         /* RLIMIT_AS in bytes; 0 = none */
+    const char *cwd;           /* NULL = keep */
+    const void *input;         /* stdin content, at most 64 KiB (one pipe's worth); NULL = none */
+    size_t input_len;
+    /* stdout as it arrives (borrowed) */
+    void (*on_output)(void *arg, const uint8_t *p, size_t n);
+    /* once; after the pipe has ended and the child was reaped, or PROC_HUNG */
+    void (*on_end)(void *arg, enum proc_end how, int status, const char *stderr_tail);
+    /* once, only after PROC_HUNG, when the child is gone at last; may be NULL */
+    void (*on_gone)(void *arg);
+    void *arg;
+};
+
+/* starts it; -ENOENT, -EACCES ... when it cannot be executed (reported by the exec itself) */
+int proc_start(struct loop *l, const struct proc_opts *o, struct proc **ret,
+               struct err *e) _must_check_;
+pid_t proc_pid(const struct proc *p);
+/* kills the group, forgets the callbacks and frees it (the child is reaped in the background);
+ * NULL-safe; returns NULL.  Also right inside and after on_end. */
+struct proc *proc_free(struct proc *p);
+
+/* What a process hangs on, for people: state, kernel wait channel, system call with the path behind
+ * its first descriptor where there is one.  Owned by the caller; "" when nothing can be read. */
+char *proc_describe_wait(pid_t pid) _must_check_;

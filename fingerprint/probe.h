@@ -1,0 +1,74 @@
+/* fingerprint/probe.h - what a probe is, and the table of them.
+ *
+ * A probe reads the host through its ctx (ctx->root lets tests point it at a fixture tree), writes
+ * only into the fp, keeps no state and knows neither agent nor loop.  It runs in a picket-probe
+ * process, so it may block: the parent has the deadline.
+ */
+#pragma once
+
+#include "fingerprint/fp.h"
+
+struct probe_volume {
+    char *name;
+    char *path;
+    bool read_only;
+};
+extern const struct desc desc_probe_volume;
+
+struct probe_host_network {
+    char *name;
+    char *cidr;
+    char *interface;
+    char *reserved_ports;
+};
+extern const struct desc desc_probe_host_network;
+
+/* the part of the client configuration that probes need; travels to picket-probe as msgpack on its
+ * stdin (desc_probe_conf) */
+struct probe_conf {
+    char *alloc_dir;            /* storage is measured there */
+    char *network_interface;    /* "" = the default route's */
+    int64_t network_speed;      /* Mbit/s, 0 = detect */
+    int64_t cpu_total_compute;  /* MHz, 0 = detect */
+    int64_t memory_total_mb;    /* 0 = detect */
+    int64_t disk_total_mb;      /* 0 = detect */
+    char *reservable_cores;     /* cpulist */
+    char *reserved_cores;
+    int64_t reserved_cpu_mhz;
+    char *preferred_address_family;
+    char *http_addr;            /* advertised */
+    char *nomad_version;        /* advertised as nomad.version */
+    char *picket_version;
+    bool service_discovery;
+    struct strmap options;      /* client.options */
+    struct strmap plugins;      /* plugin name -> its config as JSON text */
+    struct probe_volume *volumes;
+    size_t n_volumes;
+    struct probe_host_network *host_networks;
+    size_t n_host_networks;
+};
+extern const struct desc desc_probe_conf;
+
+struct probe_ctx {
+    const char *root; /* "" = the real file system; else a fixture tree with proc/ sys/ etc/ */
+    const struct probe_conf *conf;
+    uint64_t deadline_ms;
+};
+
+enum probe_class {
+    PROBE_FAST, /* reads /proc and /sys: all of them share one child */
+    PROBE_SLOW, /* talks to a daemon or a file system that may hang: a child of its own */
+};
+
+struct probe {
+    const char *name;
+    const char *summary;   /* one line of help */
+    enum probe_class class;
+    unsigned deadline_ms;
+    unsigned period_sec;   /* 0 = once and on reload */
+    int (*run)(struct probe_ctx *ctx, struct fp *fp); /* 0, or what fp_fail() returned */
+};
+
+/* host probes, in the order they are merged */
+extern const struct probe *const probes[];
+extern const size_t n_probes;

@@ -1,0 +1,83 @@
+/* state/store.h - the tables of the server in memory, one writer, durable before visible.
+ *
+ * Design decision 8.  A write is a function that runs on an overlay of the tables, in queue order,
+ * each with its own index.  While a commit is on its way to the disk, later writes queue; then they
+ * all run and go out as the next batch.  After the batch is durable (state/persist on base/writer's
+ * thread) its changes are published in order, watchers fire, and each write's done() is called.
+ * Readers see only published state.  A failed commit drops the overlay: its writes' done() get the
+ * error, nothing they wrote was ever visible.
+ *
+ * One global index: every write that changes something is +1; table indexes are the index of the
+ * last write that touched the table.  Both survive restarts and never go back.
+ *
+ * Depends on: base/, codec/, model/, sqlite (persist.c only).
+ */
+#pragma once
+
+#include "base/writer.h"
+#include "model/item.h"
+
+struct store;
+struct txn;
+
+enum table {
+    TABLE_NODES,
+    TABLE_ALLOCS, /* empty until the scheduler comes; its index exists */
+    TABLE_MAX,
+};
+
+struct store_opts {
+    const char *dir;       /* data folder of the server, made when missing; locked with flock */
+    struct loop *loop;
+    struct writer *writer; /* borrowed */
+};
+/* Opens or creates DIR/state.db and loads everything.  Clear errors for: locked by another process,
+ * not a database, corrupt, newer schema ("written by a newer picket-server (schema 7, this one knows
+ * 1)"), read-only folder, no space. */
+int store_open(const struct store_opts *o, struct store **ret, struct err *e) _must_check_;
+/* waits for the commit in flight; queued writes fail with -ECANCELED */
+struct store *store_close(struct store *s);
+DEFINE_CLEANUP(struct store, store_close)
+
+/* --- reading: published state --- */
+uint64_t store_index(const struct store *s);
+uint64_t store_table_index(const struct store *s, enum table t);
+/* borrowed until the next turn of the loop; NULL when there is none */
+const struct node_item *store_node(const struct store *s, const struct uuid *id);
+size_t store_node_count(const struct store *s);
+/* Nodes whose id begins with the first prefix_bytes bytes of prefix, in id order.  Starts at *pos
+ * (0 at first), returns NULL at the end.  Valid until the next turn of the loop. */
+const struct node_item *store_node_next(const struct store *s, const struct uuid *prefix,
+                                        size_t prefix_bytes, size_t *pos);
+
+/* --- writing --- */
+/* Runs on the overlay; may read and put through the txn.  Returns 0 = changes made (an index was
+ * used), 1 = nothing to do (no index, done is called with the current index), negative errno with
+ * text in e = refused (nothing was put). */
+typedef int store_fn(struct txn *t, void *arg, struct err *e);
+/* r: what fn returned, or the commit's error; index: this write's, or the current one */
+typedef void store_done(void *arg, int r, uint64_t index, const struct err *e);
+void store_write(struct store *s, store_fn *fn, store_done *done, void *arg);
+
+uint64_t txn_index(const struct txn *t);  /* index this write will have */
+const struct node_item *txn_node(const struct txn *t, const struct uuid *id); /* overlay first */
+void txn_put_node(struct txn *t, const struct node_item *take_it);
+void txn_delete_node(struct txn *t, const struct uuid *id);
+/* whether a put is a write to the object only or the table index too: every put and delete of a node
+ * moves TABLE_NODES */
+
+/* --- watching: who waits for what beyond which index --- */
+enum watch_kind {
+    WATCH_TABLE,  /* any change of the table */
+    WATCH_NODE,   /* one node (also one that is not there yet) */
+};
+struct watch {
+    struct list link; /* the store's */
+    enum watch_kind kind;
+    enum table table;
+    struct uuid node;
+    void (*fn)(void *arg); /* once: the watch is off when it is called */
+    void *arg;
+};
+void store_watch(struct store *s, struct watch *w); /* embedded in the waiter */
+void store_unwatch(struct watch *w);                /* harmless when off */

@@ -1,0 +1,31 @@
+/* wire/accept.h - the listening side of RPC: first byte decides (01 plain, 06 yamux; 04 TLS comes
+ * later as a filter; everything else is closed without an answer).
+ *
+ * Limits (fact: rpc-wire 2.1): no first byte within 5 s: closed; more than max_per_client
+ * connections from one address: accepted and closed at once; out of descriptors: accepting pauses.
+ */
+#pragma once
+
+#include "wire/rpc.h"
+
+struct rpc_listener;
+
+struct rpc_listen_opts {
+    rpc_handler *handler;
+    void *handler_arg;
+    void (*on_session)(void *arg, struct rpc_session *s);                       /* may be NULL */
+    void (*on_closed)(void *arg, struct rpc_session *s, const struct err *e);   /* may be NULL */
+    void *arg;
+    uint64_t handshake_timeout_ns; /* 0 = none */
+    unsigned max_per_client;       /* 0 = no limit */
+};
+/* takes the listening descriptor */
+int rpc_listen(struct loop *l, int take_fd, const struct rpc_listen_opts *o,
+               struct rpc_listener **ret) _must_check_;
+/* closes the socket and all sessions accepted by it */
+struct rpc_listener *rpc_listener_free(struct rpc_listener *ln);
+DEFINE_CLEANUP(struct rpc_listener, rpc_listener_free)
+size_t rpc_listener_sessions(const struct rpc_listener *ln);
+/* calls fn for every session, newest first */
+void rpc_listener_each(struct rpc_listener *ln, void (*fn)(void *arg, struct rpc_session *s),
+                       void *arg);

@@ -1,0 +1,80 @@
+/* wire/http1.h - HTTP/1.1 over conns, server and client side, parsed by http-parser.
+ *
+ * Server: keep-alive, pipelining (answered in order), HEAD, chunked requests, Expect: 100-continue;
+ * refused with a plain text and closed: bad syntax 400, header over HTTP_HEAD_MAX 431, body over
+ * HTTP_BODY_MAX 413, Content-Length together with Transfer-Encoding 400, missing Host 400,
+ * time-outs 408.  A request waits for its answer as long as the handler likes: a vanished peer is
+ * noticed (on_gone).  Client: one request per connection, for loopback peers and unix sockets.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/loop.h"
+
+struct http_server;
+struct http_exchange; /* one request and its answer */
+
+struct http_header {
+    const char *name, *value;
+};
+
+/* the request; all text is valid until answered */
+struct http_request {
+    const char *method;      /* "GET" */
+    const char *target;      /* as sent: "/v1/nodes?prefix=f7" */
+    const char *path;        /* up to '?', still percent-encoded */
+    const char *query;       /* behind '?', "" when none */
+    const struct http_header *headers;
+    size_t n_headers;
+    const uint8_t *body;
+    size_t body_len;
+    const char *peer;        /* "ip:port" or "unix" */
+    bool peer_is_unix;
+    uid_t peer_uid;          /* when peer_is_unix */
+};
+/* first value of a header, name without case; NULL when it is not there */
+const char *http_request_header(const struct http_request *q, const char *name);
+
+typedef void http_handler(void *arg, struct http_exchange *x, const struct http_request *q);
+
+struct http_server_opts {
+    http_handler *handler;
+    void *arg;
+    unsigned max_per_client;       /* connections per address, 0 = no limit; beyond: 429 and close */
+    uint64_t head_timeout_ns;      /* from the first byte to the end of the headers; 0 = 10 s */
+    uint64_t idle_timeout_ns;      /* between requests; 0 = 120 s */
+};
+/* takes the listening descriptor (TCP or unix) */
+int http_listen(struct loop *l, int take_fd, const struct http_server_opts *o,
+                struct http_server **ret) _must_check_;
+struct http_server *http_server_free(struct http_server *s); /* pending exchanges: on_gone, closed */
+DEFINE_CLEANUP(struct http_server, http_server_free)
+size_t http_server_connections(const struct http_server *s);
+
+/* Answers: status, extra headers, body (copied; NULL and 0 for none).  Content-Length, Date and
+ * Connection are added here.  Frees the exchange. */
+void http_answer(struct http_exchange *take_x, int status, const struct http_header *headers,
+                 size_t n_headers, const void *body, size_t n);
+/* the peer is gone: forget the exchange; it is freed behind the callback */
+void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg);
+const struct http_request *http_exchange_request(const struct http_exchange *x);
+
+/* --- client --- */
+struct http_call;
+struct http_reply {
+    int status;
+    const struct http_header *headers;
+    size_t n_headers;
+    const uint8_t *body;
+    size_t body_len;
+};
+const char *http_reply_header(const struct http_reply *r, const char *name);
+/* reply NULL: failed, e says how */
+typedef void http_done(void *arg, const struct http_reply *reply, const struct err *e);
+/* address as conn_connect's; done exactly once, never from inside */
+struct http_call *http_call(struct loop *l, const char *address, const char *method,
+                            const char *target, const struct http_header *headers,
+                            size_t n_headers, const void *body, size_t n, size_t max_reply,
+                            uint64_t timeout_ns, http_done *done, void *arg);
+void http_call_cancel(struct http_call *c);
