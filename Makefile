@@ -67,7 +67,7 @@ SOURCES  := $(wildcard $(addsuffix /*.c,$(LAYERS) task tests/support tests/unit/
 
 OPT      ?= -O2
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 \
-            -Wno-missing-field-initializers
+            -Wno-missing-field-initializers $(if $(findstring clang,$(CC)),-Wno-format-nonliteral)
 DEFINES  := -I. -D_GNU_SOURCE -DPICKET_VERSION='"$(VERSION)"'
 FORTIFY  := $(if $(SAN)$(filter -O0 -Og,$(OPT)),,-D_FORTIFY_SOURCE=2)
 CODEGEN  := $(OPT) -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
@@ -152,6 +152,8 @@ $(BENCH): %: %.o $(B)/libbench.a $(B)/libsupport.a $(call archives,$(LAYERS))
 tests-build: all $(UNIT) $(FUZZ)
 bench-build: all $(BENCH)
 fuzz-build: $(addsuffix .libfuzzer,$(if $(F),$(B)/tests/fuzz/fuzz_$(F),$(FUZZ)))
+all tests-build bench-build fuzz-build:
+	@:
 
 INTEGRATION := $(wildcard tests/integration/test_*.py)
 # ONLY=text: only programs whose path has it
@@ -169,7 +171,7 @@ run-tests:
 	@$(RUN_TESTS) $(if $(ONLY),,--command layers=tools/check-layers --command banned=tools/check-banned) $(TEST_SETS)
 
 # The same tests in other builds.  Reports of the sanitizers come from every process, daemons included (tools/run-tests).
-ASAN_ENV  = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:handle_segv=2:$\
+ASAN_ENV  = ASAN_OPTIONS=detect_leaks=1:print_legend=0:strict_string_checks=1:detect_stack_use_after_return=1:handle_segv=2:$\
             handle_sigbus=2:handle_sigfpe=2:handle_sigill=2 UBSAN_OPTIONS=print_stacktrace=1
 .PHONY: asan tsan valgrind
 asan: ## the tests under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
@@ -231,6 +233,7 @@ run: ## install what is missing, build, start a server and an agent on loopback;
 .PHONY: headers
 headers: ## every header compiles alone
 headers: $(patsubst %.h,$(B)/headers/%.ok,$(HEADERS))
+	@:
 $(B)/headers/%.ok: %.h $(B)/flags
 	$(call say,HEADER,$<)
 	@mkdir -p $(@D)
@@ -261,17 +264,18 @@ lint: ## clang-tidy and cppcheck
 	@$(MAKE) --no-print-directory deps deps-check deps-dev
 	@$(SUBMAKE) -k tidy cppcheck
 tidy: $(patsubst %.c,$(B)/tidy/%.ok,$(SOURCES))
+	@:
 # Done again when the file, any header or the configuration changes.
-$(B)/tidy/%.ok: %.c .clang-tidy $(HEADERS)
+$(B)/tidy/%.ok: %.c .clang-tidy tools/lint.h $(HEADERS)
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- $(DEFINES) -std=gnu17 $(WARN) 2>$@.log || \
-	    { cat $@.log >&2; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(DEFINES) -std=gnu17 $(WARN) -include tools/lint.h >$@.log 2>&1; r=$$?; tools/tidy-summary <$@.log; exit $$r
 	@touch $@
 cppcheck:
 	$(call say,CPPCHK,$(words $(SOURCES)) files)
-	$(Q)$(if $(SOURCES),cppcheck -q -j$(JOBS) --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --error-exitcode=1 --suppressions-list=tools/cppcheck.txt $(DEFINES) $(SOURCES))
+	$(Q)$(if $(SOURCES),$(CPPCHECK) $(DEFINES) $(SOURCES))
+CPPCHECK = cppcheck -q -j$(JOBS) --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+           --suppressions-list=tools/cppcheck.txt '-D__typeof__(x)=void *'
 
 # ---- packages ------------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,13 @@
 /* tests/fuzz/driver.c - a fuzz target as an ordinary test program.
  *
- * Runs every file of tests/fuzz/corpus/<name>/ (or the files and folders named as arguments) and cheap mutations of each
- * through LLVMFuzzerTestOneInput.  Everything is derived from a fixed seed, the file's bytes and its place in the sorted
- * list, so a run can be repeated exactly.  When the target dies, the input is written to <program>.crash and named with
- * the file it came from; `<program> <program>.crash` runs it alone.
+ * Runs every file of tests/fuzz/corpus/<name>/ (or the files and folders named as arguments) and
+ * cheap mutations of each through LLVMFuzzerTestOneInput.  Everything is derived from a fixed seed,
+ * the file's bytes and its place in the sorted list, so a run can be repeated exactly.  When the
+ * target dies, the input is written to <program>.crash and named with the file it came from;
+ * `<program> <program>.crash` runs it alone.
  *
- *   FUZZ_MUTATIONS   mutations per file (default 2000, fewer when the corpus is large); 0: only the files
+ *   FUZZ_MUTATIONS   mutations per file (default 2000, fewer when the corpus is large); 0: only the
+ * files
  *
  * Real fuzzing is `make fuzz`; this keeps every input that was ever interesting in `make check`.
  */
@@ -20,9 +22,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX_BYTES (1024 * 1024)
-#define GROW_MAX_BYTES 512
-#define TOTAL_RUNS 200000
+#define FILE_MAX_BYTES  (1024 * 1024)
+#define GROW_MAX_BYTES  512
+#define TOTAL_RUNS      200000
 #define INPUT_LIMIT_SEC 20
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,14 +53,24 @@ static void say(const char *text)
     (void)!write(STDERR_FILENO, text, strlen(text));
 }
 
+/* No stdio: this also runs in a signal handler. */
+static void say_number(unsigned n)
+{
+    char text[16], *at = text + sizeof(text) - 1;
+
+    *at = '\0';
+    do
+        *--at = (char)('0' + n % 10);
+    while (n /= 10);
+    say(at);
+}
+
 static void report_death(void)
 {
-    char number[24];
     int fd;
 
-    (void)snprintf(number, sizeof(number), "%u", current_mutation);
     say("fuzz: died on mutation ");
-    say(number);
+    say_number(current_mutation);
     say(" of ");
     say(current_path);
     fd = open(crash_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -184,69 +196,114 @@ static const uint8_t odd_bytes[] = {
     0xca, 0xcf, 0xd3, 0xd4, 0xd8, 0xd9, 0xdb, 0xdc, 0xdd, 0xde, 0xdf, 0x90, 0x9f, 0xa0, 0xbf, 0x8f,
 };
 
+/* The mutations: each changes the n bytes at b, at most room of them, and returns how many there
+ * are now. */
+
+static size_t flip_bit(uint8_t *b, size_t n, size_t room)
+{
+    (void)room;
+    if (n)
+        b[below(n)] ^= (uint8_t)(1U << below(8));
+    return n;
+}
+
+static size_t set_any_byte(uint8_t *b, size_t n, size_t room)
+{
+    (void)room;
+    if (n)
+        b[below(n)] = (uint8_t)rnd();
+    return n;
+}
+
+static size_t set_odd_byte(uint8_t *b, size_t n, size_t room)
+{
+    (void)room;
+    if (n)
+        b[below(n)] = odd_bytes[below(sizeof(odd_bytes))];
+    return n;
+}
+
+static size_t nudge_byte(uint8_t *b, size_t n, size_t room)
+{
+    (void)room;
+    if (n) {
+        size_t at = below(n);
+
+        b[at] = (uint8_t)(b[at] + below(9) - 4);
+    }
+    return n;
+}
+
+static size_t cut_short(uint8_t *b, size_t n, size_t room)
+{
+    (void)b;
+    (void)room;
+    return below(n);
+}
+
+static size_t take_out(uint8_t *b, size_t n, size_t room)
+{
+    size_t at = below(n), len = below(n - at < 32 ? n - at + 1 : 32);
+
+    (void)room;
+    memmove(b + at, b + at + len, n - at - len);
+    return n - len;
+}
+
+static size_t put_in(uint8_t *b, size_t n, size_t room)
+{
+    size_t at = below(n), len = 1 + below(8);
+
+    if (n + len > room)
+        return n;
+    memmove(b + at + len, b + at, n - at);
+    for (size_t i = at; i < at + len; i++)
+        b[i] = below(2) ? odd_bytes[below(sizeof(odd_bytes))] : (uint8_t)rnd();
+    return n + len;
+}
+
+static size_t repeat_piece(uint8_t *b, size_t n, size_t room)
+{
+    size_t at = below(n), len = below(n - at < 64 ? n - at + 1 : 64);
+
+    if (n + len > room)
+        return n;
+    memmove(b + at + len, b + at, n - at);
+    return n + len;
+}
+
+/* A 32-bit number, big endian, as most lengths on our wires are. */
+static size_t set_length(uint8_t *b, size_t n, size_t room)
+{
+    static const uint32_t numbers[] = {0, 1, 0x100, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff};
+    uint32_t v = numbers[below(sizeof(numbers) / sizeof(numbers[0]))] - (uint32_t)below(2);
+    size_t at = below(n);
+
+    (void)room;
+    for (size_t i = 0; i < 4 && at + i < n; i++)
+        b[at + i] = (uint8_t)(v >> (24 - 8 * i));
+    return n;
+}
+
+static size_t splice_other(uint8_t *b, size_t n, size_t room)
+{
+    const struct input *other = &inputs[below(n_inputs)];
+    size_t at = below(n), from = below(other->size), len = other->size - from;
+
+    if (at + len > room)
+        return n;
+    memcpy(b + at, other->data + from, len);
+    return at + len;
+}
+
+static size_t (*const mutations_known[])(uint8_t *b, size_t n, size_t room) = {
+    flip_bit, set_any_byte, set_odd_byte, nudge_byte, cut_short,
+    take_out, put_in,       repeat_piece, set_length, splice_other,
+};
+
 static size_t mutate_once(uint8_t *b, size_t n, size_t room)
 {
-    size_t at = below(n), len;
-    const struct input *other;
-
-    switch (below(10)) {
-    case 0: /* one bit */
-        if (n)
-            b[at] ^= (uint8_t)(1U << below(8));
-        return n;
-    case 1: /* any byte */
-        if (n)
-            b[at] = (uint8_t)rnd();
-        return n;
-    case 2: /* an odd byte */
-        if (n)
-            b[at] = odd_bytes[below(sizeof(odd_bytes))];
-        return n;
-    case 3: /* cut short */
-        return at;
-    case 4: /* take some out */
-        len = below(n - at < 32 ? n - at + 1 : 32);
-        memmove(b + at, b + at + len, n - at - len);
-        return n - len;
-    case 5: /* put some in */
-        len = 1 + below(8);
-        if (n + len > room)
-            return n;
-        memmove(b + at + len, b + at, n - at);
-        for (size_t i = 0; i < len; i++)
-            b[at + i] = below(2) ? odd_bytes[below(sizeof(odd_bytes))] : (uint8_t)rnd();
-        return n + len;
-    case 6: /* repeat a piece */
-        len = below(n - at < 64 ? n - at + 1 : 64);
-        if (n + len > room)
-            return n;
-        memmove(b + at + len, b + at, n - at);
-        return n + len;
-    case 7: /* a 32-bit number, big endian, as lengths are */
-        if (n - at >= 4) {
-            static const uint32_t numbers[] = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x10000, 0x100};
-            uint32_t v = numbers[below(sizeof(numbers) / sizeof(numbers[0]))] - (uint32_t)below(2);
-
-            b[at] = (uint8_t)(v >> 24);
-            b[at + 1] = (uint8_t)(v >> 16);
-            b[at + 2] = (uint8_t)(v >> 8);
-            b[at + 3] = (uint8_t)v;
-        }
-        return n;
-    case 8: /* one byte, a little more or less */
-        if (n)
-            b[at] = (uint8_t)(b[at] + (below(2) ? 1 + below(4) : -1 - below(4)));
-        return n;
-    default: /* the tail of another file */
-        other = &inputs[below(n_inputs)];
-        if (other->size == 0)
-            return n;
-        len = below(other->size);
-        if (at + (other->size - len) > room)
-            return n;
-        memcpy(b + at, other->data + len, other->size - len);
-        return at + (other->size - len);
-    }
+    return mutations_known[below(sizeof(mutations_known) / sizeof(mutations_known[0]))](b, n, room);
 }
 
 /* Each input is a copy of exactly its size, so that a sanitizer sees a read past its end. */
