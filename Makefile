@@ -50,11 +50,12 @@ main_picket-probe  := probe
 PROGRAMS := $(foreach p,picketd picket-server picket picket-probe,$(if $(wildcard $(main_$(p))/main.c),$(p)))
 
 # What each program may need; --as-needed leaves out what it does not use.  No pkg-config: these never move.
-libs_picketd       := -lsystemd -ljson-c -lhttp_parser -lz -lcap
-libs_picket-server := -lsystemd -ljson-c -lhttp_parser -lz -lsqlite3
-libs_picket        := -lcurl -ljson-c -lsystemd
-libs_picket-probe  := -lsystemd -ljson-c -lhttp_parser -lz -lcap
-LIBS_ALL := -lsystemd -ljson-c -lhttp_parser -lz -lcap -lsqlite3 -lcurl
+LIBS_BASE          := -lsystemd -lnettle -lm
+libs_picketd       := $(LIBS_BASE) -ljson-c -lhttp_parser -lz -lcap
+libs_picket-server := $(LIBS_BASE) -ljson-c -lhttp_parser -lz -lsqlite3
+libs_picket        := $(LIBS_BASE) -ljson-c -lcurl
+libs_picket-probe  := $(LIBS_BASE) -ljson-c -lhttp_parser -lz -lcap
+LIBS_ALL           := $(LIBS_BASE) -ljson-c -lhttp_parser -lz -lcap -lsqlite3 -lcurl
 
 UNIT     := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*/test_*.c))
 FUZZ     := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
