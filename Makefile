@@ -258,7 +258,8 @@ format: ## clang-format in place
 	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
 format-check: ## is everything formatted?
 	@$(MAKE) --no-print-directory deps-dev
-	$(Q)$(if $(FORMATTED),clang-format --dry-run -Werror $(FORMATTED))
+	@bad=0; for f in $(FORMATTED); do clang-format $$f | cmp -s - $$f || { echo "$$f: run make format"; bad=1; }; done; \
+	    exit $$bad
 
 .PHONY: lint tidy cppcheck
 lint: ## clang-tidy and cppcheck
