@@ -149,22 +149,24 @@ $(BENCH): %: %.o $(B)/libbench.a $(B)/libsupport.a $(call archives,$(LAYERS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL)
 
+INTEGRATION := $(wildcard tests/integration/test_*.py)
+# ONLY=text: build and run only the test programs whose path has it
+only = $(if $(ONLY),$(foreach p,$(1),$(if $(findstring $(ONLY),$(p)),$(p))),$(1))
+
 .PHONY: tests-build bench-build fuzz-build
-tests-build: all $(UNIT) $(FUZZ)
+tests-build: $(if $(call only,tests/integration/ $(INTEGRATION)),all) $(call only,$(UNIT) $(FUZZ))
 bench-build: all $(BENCH)
 fuzz-build: $(addsuffix .libfuzzer,$(if $(F),$(B)/tests/fuzz/fuzz_$(F),$(FUZZ)))
 all tests-build bench-build fuzz-build:
 	@:
 
-INTEGRATION := $(wildcard tests/integration/test_*.py)
-# ONLY=text: only programs whose path has it
 RUN_TESTS = tools/run-tests --build $(B) $(addprefix --only ,$(ONLY)) $(if $(V),--verbose)
 TEST_SETS = --unit $(UNIT) --fuzz $(FUZZ) --python $(INTEGRATION)
 
 .PHONY: check
 check: ## install what is missing, build, run all tests; one line of totals at the end (ONLY=text picks)
 	@$(MAKE) --no-print-directory deps deps-check
-	@$(SUBMAKE) tests-build headers
+	@$(SUBMAKE) tests-build $(if $(ONLY),,headers)
 	@$(MAKE) --no-print-directory run-tests
 
 .PHONY: run-tests
