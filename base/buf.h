@@ -19,7 +19,7 @@ struct buf {
 };
 
 #define BUF_INIT(maximum) ((struct buf){.max = (maximum)})
-#define _cleanup_buf_ _cleanup_(buf_done)
+#define _cleanup_buf_     _cleanup_(buf_done)
 
 void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b);  /* frees; leaves it empty and usable with the same maximum */

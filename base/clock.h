@@ -18,7 +18,7 @@ struct gotime {
     int16_t offset_min; /* minutes east of UTC; 0 prints as Z */
 };
 
-enum { GOTIME_TEXT_MAX = 48 };
+enum { GOTIME_TEXT_MAX = 96 };
 
 uint64_t clock_boot_ns(void);
 int64_t clock_wall_ns(void);

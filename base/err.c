@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void err_vset(struct err *e, int code, int status, const char *fmt, va_list ap)
+static void _printf_(4, 0)
+    err_vset(struct err *e, int code, int status, const char *fmt, va_list ap)
 {
     e->code = code;
     e->status = status;

@@ -9,29 +9,30 @@ enum {
 };
 
 /* files */
-#define READ_CAP_PROC ((size_t)4 * MIB)     /* /proc/cpuinfo of 1,000 cores is 1.5 MB */
-#define READ_CAP_CONFIG ((size_t)4 * MIB)   /* a configuration file a person wrote */
-#define READ_CAP_STATE ((size_t)1 * MIB)    /* identity files, journals of the agent */
+#define READ_CAP_PROC   ((size_t)4 * MIB) /* /proc/cpuinfo of 1,000 cores is 1.5 MB */
+#define READ_CAP_CONFIG ((size_t)4 * MIB) /* a configuration file a person wrote */
+#define READ_CAP_STATE  ((size_t)1 * MIB) /* identity files, journals of the agent */
 
 /* codecs */
-#define MP_DEPTH_MAX 32                     /* nesting; a Job inside an Allocation is 14 deep */
+#define MP_DEPTH_MAX   32 /* nesting; a Job inside an Allocation is 14 deep */
 #define JSON_DEPTH_MAX 32
-#define HCL_DEPTH_MAX 64
+#define HCL_DEPTH_MAX  64
 
 /* RPC */
-#define RPC_BODY_MAX ((size_t)16 * MIB)     /* a node is 4-40 KB; an alloc with its job under 1 MB */
-#define RPC_HEADER_MAX ((size_t)4 * KIB)    /* {Seq, ServiceMethod} */
-#define YAMUX_WINDOW ((size_t)256 * KIB)    /* fixed by the protocol */
-#define YAMUX_STREAMS_MAX 1024              /* open streams per session; the peer's backlog is 256 */
-#define CONN_OUT_MAX ((size_t)32 * MIB)     /* unsent bytes per connection before it is dropped */
+#define RPC_BODY_MAX      ((size_t)16 * MIB) /* a node is 4-40 KB; an alloc with its job under 1 MB */
+#define RPC_HEADER_MAX    ((size_t)4 * KIB)   /* {Seq, ServiceMethod} */
+#define YAMUX_WINDOW      ((size_t)256 * KIB) /* fixed by the protocol */
+#define YAMUX_STREAMS_MAX 1024 /* open streams per session; the peer's backlog is 256 */
+#define CONN_OUT_MAX      ((size_t)32 * MIB) /* unsent bytes per connection before it is dropped */
 
 /* HTTP */
-#define HTTP_HEAD_MAX ((size_t)32 * KIB)    /* request line and headers; beyond it 431 */
-#define HTTP_BODY_MAX ((size_t)1 * MIB)     /* request bodies are drain specs; beyond it 413 */
-#define HTTP_REPLY_MAX ((size_t)256 * MIB)  /* 100,000 list stubs are 71 MB */
+#define HTTP_HEAD_MAX  ((size_t)32 * KIB)  /* request line and headers; beyond it 431 */
+#define HTTP_BODY_MAX  ((size_t)1 * MIB)   /* request bodies are drain specs; beyond it 413 */
+#define HTTP_REPLY_MAX ((size_t)256 * MIB) /* 100,000 list stubs are 71 MB */
 
 /* objects */
-#define NODE_PACKED_MAX ((size_t)1 * MIB)   /* a registered node; beyond it the registration fails */
-#define NODE_EVENTS_MAX 10                  /* Nomad's MaxRetainedNodeEvents */
-#define PROBE_RECORD_MAX ((size_t)1 * MIB)  /* one probe's result on its pipe */
-#define PROBE_OUTPUT_MAX ((size_t)8 * MIB)  /* all that one probe child may write */
+#define NODE_PACKED_MAX ((size_t)1 * MIB)  /* a registered node; beyond it the registration fails  \
+                                            */
+#define NODE_EVENTS_MAX  10                /* Nomad's MaxRetainedNodeEvents */
+#define PROBE_RECORD_MAX ((size_t)1 * MIB) /* one probe's result on its pipe */
+#define PROBE_OUTPUT_MAX ((size_t)8 * MIB) /* all that one probe child may write */

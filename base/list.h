@@ -7,7 +7,10 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)                                                                            \
+    {                                                                                              \
+        &(name), &(name)                                                                           \
+    }
 
 static inline void list_init(struct list *l)
 {
@@ -33,7 +36,7 @@ static inline void list_remove(struct list *l)
     }
     l->next = l->prev = l;
 }
-#define list_entry(l, T, m) container_of(l, T, m)
+#define list_entry(l, T, m)    container_of(l, T, m)
 #define list_first(head, T, m) (list_empty(head) ? NULL : list_entry((head)->next, T, m))
 /* safe against removal of the current entry, not of the one behind it */
 #define list_for_each(i, head, T, m)                                                               \

@@ -26,10 +26,10 @@ static const struct {
 } levels[] = {
     [LOG_LEVEL_TRACE] = {"TRACE", "[TRACE]", "trace", 7},
     [LOG_LEVEL_DEBUG] = {"DEBUG", "[DEBUG]", "debug", 7},
-    [LOG_LEVEL_INFO] = {"INFO", "[INFO] ", "info", 6},
-    [LOG_LEVEL_WARN] = {"WARN", "[WARN] ", "warn", 4},
+    [LOG_LEVEL_INFO] = {"INFO",  "[INFO] ", "info",  6},
+    [LOG_LEVEL_WARN] = {"WARN",  "[WARN] ", "warn",  4},
     [LOG_LEVEL_ERROR] = {"ERROR", "[ERROR]", "error", 3},
-    [LOG_LEVEL_OFF] = {"OFF", "[OFF]  ", "off", 0},
+    [LOG_LEVEL_OFF] = {"OFF",   "[OFF]  ", "off",   0},
 };
 
 static struct {
@@ -37,7 +37,7 @@ static struct {
     bool json;
     int journal; /* -1 = not looked yet */
     uint64_t dropped, dropped_shown;
-    char *ring;  /* owned; made by the first record */
+    char *ring; /* owned; made by the first record */
     size_t ring_at, ring_len;
     void (*tap)(void *arg, enum log_level level, const char *line);
     void *tap_arg;
@@ -222,8 +222,9 @@ int log_record(enum log_level level, int code, const char *msg, const char *file
         state.tap(state.tap_arg, level, buf_str(&b));
     if (to_journal()) {
         /* the journal has its own time and level: only message and fields of the line */
-        write_journal(level, code, state.json ? buf_str(&b) : buf_str(&b) + strcspn(buf_str(&b), "]") + 1,
-                      file, line, func, fields, n);
+        write_journal(level, code,
+                      state.json ? buf_str(&b) : buf_str(&b) + strcspn(buf_str(&b), "]") + 1, file,
+                      line, func, fields, n);
     }
     b.failed = false;
     buf_add_byte(&b, '\n');

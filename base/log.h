@@ -35,15 +35,15 @@ struct log_field {
 #define KV(k, v) ((struct log_field){.key = (k), .text = (v)})
 #define KI(k, v) ((struct log_field){.key = (k), .number = (int64_t)(v), .is_number = true})
 /* the sentence of a struct err */
-#define KE(e) ((struct log_field){.key = "error", .text = (e)->text})
+#define KE(e)            ((struct log_field){.key = "error", .text = (e)->text})
 
 #define LOG_FIELDS_(...) ((const struct log_field[]){{.key = NULL}, ##__VA_ARGS__})
 #define LOG_AT_(level, code, msg, ...)                                                             \
     log_record((level), (code), (msg), __FILE__, __LINE__, __func__, LOG_FIELDS_(__VA_ARGS__),     \
                sizeof(LOG_FIELDS_(__VA_ARGS__)) / sizeof(struct log_field))
-#define log_debug(msg, ...) ((void)LOG_AT_(LOG_LEVEL_DEBUG, 0, (msg), ##__VA_ARGS__))
-#define log_info(msg, ...) ((void)LOG_AT_(LOG_LEVEL_INFO, 0, (msg), ##__VA_ARGS__))
-#define log_warn(code, msg, ...) LOG_AT_(LOG_LEVEL_WARN, (code), (msg), ##__VA_ARGS__)
+#define log_debug(msg, ...)       ((void)LOG_AT_(LOG_LEVEL_DEBUG, 0, (msg), ##__VA_ARGS__))
+#define log_info(msg, ...)        ((void)LOG_AT_(LOG_LEVEL_INFO, 0, (msg), ##__VA_ARGS__))
+#define log_warn(code, msg, ...)  LOG_AT_(LOG_LEVEL_WARN, (code), (msg), ##__VA_ARGS__)
 #define log_error(code, msg, ...) LOG_AT_(LOG_LEVEL_ERROR, (code), (msg), ##__VA_ARGS__)
 
 /* writes a record; code is a negative errno (shown as error=...) or 0; returns code */

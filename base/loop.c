@@ -11,8 +11,8 @@
 #include "base/clock.h"
 
 enum {
-    IO_BATCH = 256,      /* sockets handled per turn of the nested epoll */
-    TIMER_BATCH = 256,   /* timers fired per turn, so that a stampede leaves room for sockets */
+    IO_BATCH = 256,    /* sockets handled per turn of the nested epoll */
+    TIMER_BATCH = 256, /* timers fired per turn, so that a stampede leaves room for sockets */
     DEFER_BATCH = 1024,
     TIMER_ACCURACY_USEC = 1, /* 0 would mean 250 ms to sd-event */
 };
@@ -38,7 +38,7 @@ struct loop {
     sd_event_source *defer_source;
     struct timer **heap; /* binary min-heap by at_ns */
     size_t n_heap, cap_heap;
-    uint64_t armed_ns;   /* what timer_source is set to; 0 = off */
+    uint64_t armed_ns; /* what timer_source is set to; 0 = off */
     struct list defers;
     struct signal_watch *signals;
     struct epoll_event *batch; /* events being dispatched, so that io_del() can blank them */
@@ -206,8 +206,7 @@ int io_add(struct loop *l, struct io *io, int fd, uint32_t events, const char *n
 
     if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
         return -errno;
-    *io = (struct io){
-        .fd = fd, .events = events, .name = name, .fn = fn, .arg = arg, .loop = l};
+    *io = (struct io){.fd = fd, .events = events, .name = name, .fn = fn, .arg = arg, .loop = l};
     return 0;
 }
 
@@ -273,8 +272,7 @@ void defer_set(struct defer *d)
     if (!list_empty(&d->link))
         return;
     list_append(&d->loop->defers, &d->link);
-    log_sd_failure("defer",
-                   sd_event_source_set_enabled(d->loop->defer_source, SD_EVENT_ONESHOT));
+    log_sd_failure("defer", sd_event_source_set_enabled(d->loop->defer_source, SD_EVENT_ONESHOT));
 }
 
 void defer_stop(struct defer *d)

@@ -37,11 +37,11 @@ struct sd_event *loop_sd(struct loop *l);
 /* sockets and pipes */
 struct io {
     int fd;
-    uint32_t events;     /* EPOLLIN | EPOLLOUT in force */
-    const char *name;    /* borrowed, static text for diagnosis */
+    uint32_t events;  /* EPOLLIN | EPOLLOUT in force */
+    const char *name; /* borrowed, static text for diagnosis */
     void (*fn)(void *arg, uint32_t revents);
     void *arg;
-    struct loop *loop;   /* NULL while not added */
+    struct loop *loop; /* NULL while not added */
 };
 /* watches fd (not owned); events as epoll's, level-triggered */
 int io_add(struct loop *l, struct io *io, int fd, uint32_t events, const char *name,

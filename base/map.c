@@ -95,7 +95,7 @@ bool strmap_remove(struct strmap *m, const char *key)
     /* vec_add() derives the capacity from the count: re-make the array at the smaller one */
     memmove(&m->items[i], &m->items[i + 1], (m->n - 1 - i) * sizeof(*m->items));
     m->n--;
-    if (m->n > 0) {
+    if (m->n > 0 && m->items) {
         size_t cap = 1;
 
         while (cap < m->n)

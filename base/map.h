@@ -33,5 +33,5 @@ void strmap_setf(struct strmap *m, const char *key, const char *fmt, ...) _print
 const char *strmap_get(const struct strmap *m, const char *key);
 /* true when it was there */
 bool strmap_remove(struct strmap *m, const char *key);
-void strmap_copy(struct strmap *dst, const struct strmap *src); /* dst must be nil or cleared */
+void strmap_copy(struct strmap *dst, const struct strmap *src);    /* dst must be nil or cleared */
 bool strmap_equal(const struct strmap *a, const struct strmap *b); /* nil equals empty */

@@ -14,17 +14,20 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define _must_check_ __attribute__((warn_unused_result))
-#define _printf_(f, a) __attribute__((format(printf, f, a)))
-#define _nonnull_ __attribute__((nonnull))
-#define _unused_ __attribute__((unused))
-#define _cleanup_(fn) __attribute__((cleanup(fn)))
-#define _cleanup_free_ _cleanup_(mem_freep)
+#define _must_check_    __attribute__((warn_unused_result))
+#define _printf_(f, a)  __attribute__((format(printf, f, a)))
+#define _nonnull_       __attribute__((nonnull))
+#define _unused_        __attribute__((unused))
+#define _cleanup_(fn)   __attribute__((cleanup(fn)))
+#define _cleanup_free_  _cleanup_(mem_freep)
 #define _cleanup_close_ _cleanup_(mem_closep)
 
 /* defines fnp(), the cleanup function of a destructor that takes and returns a pointer */
 #define DEFINE_CLEANUP(T, fn)                                                                      \
-    static inline void fn##p(T **p) { *p = fn(*p); }
+    static inline void fn##p(T **p)                                                                \
+    {                                                                                              \
+        *p = fn(*p);                                                                               \
+    }
 
 /* moves ownership out of a variable; the variable becomes NULL */
 #define steal_ptr(pp)                                                                              \
@@ -43,14 +46,14 @@
         _f;                                                                                        \
     })
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_LEN(a)          (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, T, m) ((T *)((char *)(p)-offsetof(T, m)))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)             ((a) < (b) ? (a) : (b))
+#define MAX(a, b)             ((a) > (b) ? (a) : (b))
 
-#define NSEC_PER_SEC UINT64_C(1000000000)
-#define NSEC_PER_MSEC UINT64_C(1000000)
-#define NSEC_PER_USEC UINT64_C(1000)
+#define NSEC_PER_SEC          UINT64_C(1000000000)
+#define NSEC_PER_MSEC         UINT64_C(1000000)
+#define NSEC_PER_USEC         UINT64_C(1000)
 
 /* one zeroed T; never NULL */
 #define xnew0(T) ((T *)xcalloc(1, sizeof(T)))

@@ -118,14 +118,14 @@ static const struct {
     const char *name;
     uint64_t ns;
 } units[] = {
-    {"ns", 1},
-    {"us", 1000},
-    {"\xc2\xb5s", 1000}, /* micro sign */
-    {"\xce\xbcs", 1000}, /* Greek mu */
-    {"ms", 1000000},
-    {"s", NSEC_PER_SEC},
-    {"m", 60 * NSEC_PER_SEC},
-    {"h", 3600 * NSEC_PER_SEC},
+    {"ns",        1                  },
+    {"us",        1000               },
+    {"\xc2\xb5s", 1000               }, /* micro sign */
+    {"\xce\xbcs", 1000               }, /* Greek mu */
+    {"ms",        1000000            },
+    {"s",         NSEC_PER_SEC       },
+    {"m",         60 * NSEC_PER_SEC  },
+    {"h",         3600 * NSEC_PER_SEC},
 };
 
 /* one "number unit" pair at *s; adds it to *total */
@@ -188,17 +188,14 @@ int parse_duration(const char *s, int64_t *ret_ns)
 /* seconds with up to nine decimals, trailing zeros cut */
 static char *format_fraction(uint64_t v, uint64_t unit, const char *name)
 {
-    char digits[24];
-    int width = 0;
-    size_t n;
+    char digits[24] = "";
+    uint64_t rest = v % unit;
+    size_t n = 0;
 
-    for (uint64_t u = unit; u > 1; u /= 10)
-        width++;
-    (void)snprintf(digits, sizeof(digits), "%0*llu", width, (unsigned long long)(v % unit));
-    n = width ? strlen(digits) : 0;
-    while (n > 0 && digits[n - 1] == '0')
-        n--;
-    digits[n] = 0;
+    for (uint64_t u = unit / 10; u > 0 && rest > 0; u /= 10) {
+        digits[n++] = (char)('0' + rest / u);
+        rest %= u;
+    }
     return xasprintf("%llu%s%s%s", (unsigned long long)(v / unit), n ? "." : "", digits, name);
 }
 

@@ -1,10 +1,10 @@
 /* base/proc.h - run a child program with a deadline and a ceiling on its output.
  *
- * The child gets its own process group, an empty stdin, stdout on a pipe to us, stderr likewise (the
- * last bytes of it are kept for error texts), a cleared signal mask, and no other descriptor.  At
- * the deadline the whole group gets SIGKILL.  A child in an uninterruptible wait does not die from
- * it: proc_on_end is then called with PROC_HUNG and the child is left behind, still watched, until
- * it does end (proc_on_gone).
+ * The child gets its own process group, an empty stdin, stdout on a pipe to us, stderr likewise
+ * (the last bytes of it are kept for error texts), a cleared signal mask, and no other descriptor.
+ * At the deadline the whole group gets SIGKILL.  A child in an uninterruptible wait does not die
+ * from it: proc_on_end is then called with PROC_HUNG and the child is left behind, still watched,
+ * until it does end (proc_on_gone).
  */
 #pragma once
 
@@ -14,21 +14,21 @@
 struct proc;
 
 enum proc_end {
-    PROC_EXITED,     /* status = exit code */
-    PROC_SIGNALED,   /* status = signal number */
-    PROC_TIMED_OUT,  /* killed at the deadline */
-    PROC_TOO_MUCH,   /* wrote more than allowed; killed */
-    PROC_HUNG,       /* killed, but did not die within two seconds */
+    PROC_EXITED,    /* status = exit code */
+    PROC_SIGNALED,  /* status = signal number */
+    PROC_TIMED_OUT, /* killed at the deadline */
+    PROC_TOO_MUCH,  /* wrote more than allowed; killed */
+    PROC_HUNG,      /* killed, but did not die within two seconds */
 };
 
 struct proc_opts {
-    const char *const *argv;   /* argv[0] is the path; NULL-terminated */
-    const char *const *envp;   /* NULL = inherit */
-    uint64_t deadline_ns;      /* 0 = none */
-    size_t output_max;         /* bytes of stdout */
-    size_t memory_max;         /* RLIMIT_AS in bytes; 0 = none */
-    const char *cwd;           /* NULL = keep */
-    const void *input;         /* stdin content, at most 64 KiB (one pipe's worth); NULL = none */
+    const char *const *argv; /* argv[0] is the path; NULL-terminated */
+    const char *const *envp; /* NULL = inherit */
+    uint64_t deadline_ns;    /* 0 = none */
+    size_t output_max;       /* bytes of stdout */
+    size_t memory_max;       /* RLIMIT_AS in bytes; 0 = none */
+    const char *cwd;         /* NULL = keep */
+    const void *input;       /* stdin content, at most 64 KiB (one pipe's worth); NULL = none */
     size_t input_len;
     /* stdout as it arrives (borrowed) */
     void (*on_output)(void *arg, const uint8_t *p, size_t n);

@@ -1,4 +1,5 @@
-/* base/uuid.h - ids in Nomad's textual form: 8-4-4-4-12 lower-case hex, no RFC 4122 version bits. */
+/* base/uuid.h - ids in Nomad's textual form: 8-4-4-4-12 lower-case hex, no RFC 4122 version bits.
+ */
 #pragma once
 
 #include "base/err.h"

@@ -48,10 +48,11 @@ enum field_type {
     FT_STRUCT,   /* struct by value */
     FT_PTR,      /* struct pointer; NULL = nil */
     FT_VEC,      /* T *v, size_t n: array of structs by value */
-    FT_MAPVEC,   /* T *v, size_t n: map of structs, kept in key order; T's first member is char *key */
+    FT_MAPVEC,   /* T *v, size_t n: map of structs, kept in key order; T's first member is char *key
+                  */
     FT_OPT_MAP,  /* struct optmap: map string to nullable string (NodeMeta.Apply) */
-    FT_RAW,      /* struct bytes: one whole msgpack object, passed through; JSON prints its content */
-    FT_EMBED,    /* struct by value, its fields flattened into the outer map */
+    FT_RAW,   /* struct bytes: one whole msgpack object, passed through; JSON prints its content */
+    FT_EMBED, /* struct by value, its fields flattened into the outer map */
     FT_MAX,
 };
 
@@ -60,7 +61,7 @@ enum field_flags {
     F_OMITEMPTY = 1 << 1, /* left out of JSON and msgpack when zero, nil or empty */
     F_NO_JSON = 1 << 2,   /* never in JSON */
     F_NO_MP = 1 << 3,     /* never on msgpack */
-    F_RECV = 1 << 4,      /* msgpack: decoded when present, never encoded (fields of old releases) */
+    F_RECV = 1 << 4, /* msgpack: decoded when present, never encoded (fields of old releases) */
 };
 
 struct bytes {
@@ -115,33 +116,33 @@ struct desc {
 #define OFF_IF(m, ct)                                                                              \
     (offsetof(T, m) +                                                                              \
      0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((T *)0)->m), ct) ? 1 : -1]))
-#define OFF_N(m) OFF_IF(m, size_t)
+#define OFF_N(m)     OFF_IF(m, size_t)
 
-#define BOOL(m) FT_BOOL, OFF_IF(m, bool), 0, NULL
-#define I64(m) FT_I64, OFF_IF(m, int64_t), 0, NULL
-#define U64(m) FT_U64, OFF_IF(m, uint64_t), 0, NULL
-#define F64(m) FT_F64, OFF_IF(m, double), 0, NULL
-#define STR(m) FT_STR, OFF_IF(m, char *), 0, NULL
-#define TIME(m) FT_TIME, OFF_IF(m, struct gotime), 0, NULL
-#define BYTES(m) FT_BYTES, OFF_IF(m, struct bytes), 0, NULL
-#define U8LIST(m) FT_U8LIST, OFF_IF(m, struct bytes), 0, NULL
-#define RAW(m) FT_RAW, OFF_IF(m, struct bytes), 0, NULL
-#define MAP(m) FT_MAP, OFF_IF(m, struct strmap), 0, NULL
-#define I64MAP(m) FT_I64MAP, OFF_IF(m, struct i64map), 0, NULL
-#define OPT_MAP(m) FT_OPT_MAP, OFF_IF(m, struct optmap), 0, NULL
+#define BOOL(m)      FT_BOOL, OFF_IF(m, bool), 0, NULL
+#define I64(m)       FT_I64, OFF_IF(m, int64_t), 0, NULL
+#define U64(m)       FT_U64, OFF_IF(m, uint64_t), 0, NULL
+#define F64(m)       FT_F64, OFF_IF(m, double), 0, NULL
+#define STR(m)       FT_STR, OFF_IF(m, char *), 0, NULL
+#define TIME(m)      FT_TIME, OFF_IF(m, struct gotime), 0, NULL
+#define BYTES(m)     FT_BYTES, OFF_IF(m, struct bytes), 0, NULL
+#define U8LIST(m)    FT_U8LIST, OFF_IF(m, struct bytes), 0, NULL
+#define RAW(m)       FT_RAW, OFF_IF(m, struct bytes), 0, NULL
+#define MAP(m)       FT_MAP, OFF_IF(m, struct strmap), 0, NULL
+#define I64MAP(m)    FT_I64MAP, OFF_IF(m, struct i64map), 0, NULL
+#define OPT_MAP(m)   FT_OPT_MAP, OFF_IF(m, struct optmap), 0, NULL
 #define STRVEC(m, n) FT_STRVEC, OFF_IF(m, char **), OFF_N(n), NULL
 #define U16VEC(m, n) FT_U16VEC, OFF_IF(m, uint16_t *), OFF_N(n), NULL
 #define MATRIX(m, n) FT_MATRIX, OFF_IF(m, struct int_row *), OFF_N(n), NULL
-#define OPT_I64(m) FT_OPT_I64, OFF_IF(m, int64_t *), 0, NULL
-#define OPT_F64(m) FT_OPT_F64, OFF_IF(m, double *), 0, NULL
-#define OPT_BOOL(m) FT_OPT_BOOL, OFF_IF(m, bool *), 0, NULL
-#define OPT_STR(m) FT_OPT_STR, OFF_IF(m, char *), 0, NULL
+#define OPT_I64(m)   FT_OPT_I64, OFF_IF(m, int64_t *), 0, NULL
+#define OPT_F64(m)   FT_OPT_F64, OFF_IF(m, double *), 0, NULL
+#define OPT_BOOL(m)  FT_OPT_BOOL, OFF_IF(m, bool *), 0, NULL
+#define OPT_STR(m)   FT_OPT_STR, OFF_IF(m, char *), 0, NULL
 /* the C types of sub-structs are checked by size at run time (test_desc) */
-#define STRUCT(m, d) FT_STRUCT, offsetof(T, m), 0, &(d)
-#define PTR(m, d) FT_PTR, offsetof(T, m), 0, &(d)
-#define VEC(m, n, d) FT_VEC, offsetof(T, m), OFF_N(n), &(d)
+#define STRUCT(m, d)    FT_STRUCT, offsetof(T, m), 0, &(d)
+#define PTR(m, d)       FT_PTR, offsetof(T, m), 0, &(d)
+#define VEC(m, n, d)    FT_VEC, offsetof(T, m), OFF_N(n), &(d)
 #define MAPVEC(m, n, d) FT_MAPVEC, offsetof(T, m), OFF_N(n), &(d)
-#define EMBED(m, d) "", FT_EMBED, offsetof(T, m), 0, &(d)
+#define EMBED(m, d)     "", FT_EMBED, offsetof(T, m), 0, &(d)
 
 #define DESC(var, type, table)                                                                     \
     const struct desc var = {#var, sizeof(type), table, ARRAY_LEN(table), 0}
