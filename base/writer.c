@@ -1,6 +1,7 @@
 #include "base/writer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -149,6 +150,16 @@ void writer_submit(struct writer *w, struct writer_job *j)
     queue_add(&w->todo, j);
     (void)pthread_cond_signal(&w->wake);
     (void)pthread_mutex_unlock(&w->lock);
+}
+
+void writer_flush(struct writer *w)
+{
+    while (w->pending > 0) {
+        struct pollfd p = {.fd = w->event_fd, .events = POLLIN};
+
+        (void)poll(&p, 1, -1);
+        on_event(w, POLLIN);
+    }
 }
 
 size_t writer_pending(const struct writer *w)

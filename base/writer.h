@@ -21,5 +21,7 @@ int writer_new(struct loop *l, const char *thread_name, struct writer **ret) _mu
 struct writer *writer_free(struct writer *w);
 DEFINE_CLEANUP(struct writer, writer_free)
 void writer_submit(struct writer *w, struct writer_job *j);
+/* waits until every queued job has run and its done() was called; also right behind loop_quit() */
+void writer_flush(struct writer *w);
 /* jobs submitted whose done() has not been called yet */
 size_t writer_pending(const struct writer *w);
