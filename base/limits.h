@@ -15,15 +15,19 @@ enum {
 
 /* codecs */
 #define MP_DEPTH_MAX   32 /* nesting; a Job inside an Allocation is 14 deep */
+#define MP_EXPAND_MAX 16                    /* bytes decoded per byte of input; real objects: 2-6 */
+#define MP_EXPAND_FREE ((size_t)64 * KIB)   /* on top of that, so that tiny objects are not refused */
 #define JSON_DEPTH_MAX 32
 #define HCL_DEPTH_MAX  64
+#define HCL_VALUES_MAX 100000 /* values of one file; each costs about 100 bytes */
 
 /* RPC */
 #define RPC_BODY_MAX      ((size_t)16 * MIB) /* a node is 4-40 KB; an alloc with its job under 1 MB */
 #define RPC_HEADER_MAX    ((size_t)4 * KIB)   /* {Seq, ServiceMethod} */
 #define YAMUX_WINDOW      ((size_t)256 * KIB) /* fixed by the protocol */
 #define YAMUX_STREAMS_MAX 1024 /* open streams per session; the peer's backlog is 256 */
-#define CONN_OUT_MAX      ((size_t)32 * MIB) /* unsent bytes per connection before it is dropped */
+#define CONN_IN_MAX       ((size_t)1 * MIB)  /* bytes left unread for later; then the conn fails */
+#define CONN_OUT_MAX ((size_t)32 * MIB)     /* unsent bytes per connection before it is dropped */
 
 /* HTTP */
 #define HTTP_HEAD_MAX  ((size_t)32 * KIB)  /* request line and headers; beyond it 431 */

@@ -48,7 +48,7 @@ void conn_set_user(struct conn *c, const struct conn_user *user, void *arg);
 void conn_write(struct conn *c, const void *p, size_t n);
 /* the same for a whole buffer, which is emptied */
 void conn_write_buf(struct conn *c, struct buf *take);
-size_t conn_pending(const struct conn *c); /* bytes written and not yet sent */
+size_t conn_pending(const struct conn *c);         /* bytes written and not yet sent */
 void conn_read_pause(struct conn *c, bool paused); /* stop and resume reading: backpressure */
 /* closes after what was written has been sent (at most 10 s); no callback comes after this */
 void conn_close(struct conn *c);
@@ -56,7 +56,7 @@ void conn_close(struct conn *c);
 void conn_abort(struct conn *c);
 bool conn_is_open(const struct conn *c);
 struct loop *conn_loop(const struct conn *c);
-const char *conn_peer(const struct conn *c);  /* "ip:port" or "unix", valid while c lives */
+const char *conn_peer(const struct conn *c); /* "ip:port" or "unix", valid while c lives */
 const char *conn_local(const struct conn *c);
 /* SO_PEERCRED of a unix peer; -ENOTCONN for TCP */
 int conn_peer_uid(const struct conn *c, uid_t *ret) _must_check_;

@@ -1,0 +1,619 @@
+#include "wire/conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/limits.h"
+#include "wire/addr.h"
+#include "wire/filter.h"
+#include "wire/outq.h"
+
+/* One conn at a time reads, so all share the place that bytes are read into; only what a user
+ * leaves for later gets memory of its own.  Everything that could call back from inside a user's
+ * call is left to the deferred conn_work(), which also sends what several small writes left behind
+ * at once.
+ */
+enum {
+    READ_BYTES = 64 * KIB,
+    READS_PER_TURN = 4, /* then others have their turn */
+    IOV_MAX_PIECES = 32,
+    KEEPALIVE_SEC = 15, /* as Go: first probe, distance */
+    KEEPALIVE_COUNT = 9,
+};
+#define CLOSE_SEND_NS   (10 * NSEC_PER_SEC) /* what was written has so long to leave */
+#define CLOSE_LINGER_NS (2 * NSEC_PER_SEC)  /* then the peer has so long to close as well */
+
+enum conn_state {
+    CONN_HANDSHAKE, /* TCP or a filter above it is not ready */
+    CONN_OPEN,
+    CONN_DEAD, /* the descriptor is closed */
+};
+
+struct conn {
+    struct loop *loop;
+    const struct conn_user *user; /* borrowed; NULL after conn_close */
+    void *arg;
+    struct conn_filter *top; /* owned down to socket, which is embedded */
+    struct socket_filter socket;
+    struct conn_filter *stash; /* set while on_data runs and pushes a filter */
+    struct io io;
+    struct timer timer; /* handshake, closing */
+    struct defer work;
+    struct outq out;
+    struct buf in; /* what the user left for later */
+    char *peer;    /* owned */
+    char *local;   /* owned; made when asked for */
+    char *why;     /* owned; why it failed */
+    int why_code;
+    unsigned refs;
+    enum conn_state state;
+    bool paused;        /* conn_read_pause */
+    bool blocked;       /* the socket takes nothing more now */
+    bool unflushed;     /* filters may hold bytes */
+    bool eof, eof_told; /* the peer's end: seen, told */
+    bool parked;        /* not watched: hung up while paused */
+    bool offer;         /* bytes in `in` are to be offered (again) */
+    bool closing;       /* conn_close was called: no user any more */
+    bool shut;          /* our end was sent */
+    bool in_data;       /* on_data is running */
+    bool closed_told;
+};
+
+static void conn_update(struct conn *c);
+
+/* --- life --- */
+
+static void conn_release(struct conn *c)
+{
+    io_del(&c->io);
+    timer_stop(&c->timer);
+    outq_done(&c->out);
+    c->top = filter_free(c->top);
+    c->state = CONN_DEAD;
+}
+
+struct conn *conn_ref(struct conn *c)
+{
+    c->refs++;
+    return c;
+}
+
+struct conn *conn_unref(struct conn *c)
+{
+    if (!c || --c->refs > 0)
+        return NULL;
+    conn_release(c);
+    defer_stop(&c->work);
+    buf_done(&c->in);
+    free(c->peer);
+    free(c->local);
+    free(c->why);
+    free(c);
+    return NULL;
+}
+
+/* the end of conn_close(): gives up the reference it took */
+static void conn_finish(struct conn *c)
+{
+    c->closing = false;
+    defer_stop(&c->work);
+    conn_release(c);
+    (void)conn_unref(c);
+}
+
+/* the connection has failed; the user hears of it next turn */
+static void conn_fail(struct conn *c, int code, const char *text)
+{
+    if (c->state == CONN_DEAD)
+        return;
+    if (c->closing) {
+        conn_finish(c);
+        return;
+    }
+    conn_release(c);
+    c->why = xasprintf("%s: %s", c->peer, text);
+    c->why_code = code;
+    defer_set(&c->work);
+}
+
+static void tell_closed(struct conn *c)
+{
+    struct err e;
+
+    if (c->closed_told || !c->user)
+        return;
+    c->closed_told = true;
+    (void)err_set(&e, c->why_code, "%s", c->why);
+    c->user->on_closed(c->arg, &e);
+}
+
+void conn_abort(struct conn *c)
+{
+    c->user = NULL;
+    if (c->closing) {
+        conn_finish(c);
+        return;
+    }
+    defer_stop(&c->work);
+    if (c->state != CONN_DEAD)
+        conn_release(c);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->closing)
+        return;
+    if (c->state == CONN_DEAD || (c->state == CONN_HANDSHAKE && c->out.len == 0)) {
+        conn_abort(c);
+        return;
+    }
+    c->user = NULL;
+    c->closing = true;
+    (void)conn_ref(c);
+    buf_done(&c->in);
+    timer_set(&c->timer, CLOSE_SEND_NS);
+    defer_set(&c->work);
+}
+
+static void on_timer(void *arg)
+{
+    struct conn *c = arg;
+
+    if (c->closing)
+        conn_finish(c);
+    else if (c->state == CONN_HANDSHAKE)
+        conn_fail(c, -ETIMEDOUT, strerror(ETIMEDOUT));
+}
+
+/* --- reading --- */
+
+/* hands bytes to the user; what it does not take stays in c->in */
+static void deliver(struct conn *c, const uint8_t *p, size_t n)
+{
+    struct buf held = c->in; /* taken out, so that a filter pushed meanwhile does not move it */
+    ssize_t used;
+
+    buf_init(&c->in, CONN_IN_MAX);
+    if (held.len) {
+        if (n > 0)
+            buf_add(&held, p, n);
+        p = held.p;
+        n = held.len;
+    }
+    if (held.failed) {
+        buf_done(&held);
+        conn_fail(c, -EMSGSIZE, "more arrived than can wait");
+        return;
+    }
+    c->in_data = true;
+    used = c->user->on_data(c->arg, p, n);
+    c->in_data = false;
+    if (used < 0 && c->user) {
+        conn_fail(c, (int)used, used == -EBADMSG ? "malformed data" : strerror((int)-used));
+    } else if (used >= 0 && (size_t)used < n && c->state != CONN_DEAD && !c->closing) {
+        if (c->stash)
+            stash_filter_unread(c->stash, p + used, n - (size_t)used);
+        else if (used == 0 && held.len)
+            c->in = held, held.p = NULL;
+        else
+            buf_add(&c->in, p + used, n - (size_t)used);
+    }
+    c->stash = NULL;
+    free(held.p);
+}
+
+static void tell_eof(struct conn *c)
+{
+    if (!c->eof || c->eof_told || c->paused || !c->user || c->state != CONN_OPEN)
+        return;
+    c->eof_told = true;
+    c->user->on_eof(c->arg);
+}
+
+static bool may_read(const struct conn *c)
+{
+    return c->state == CONN_OPEN && !c->eof && (!c->paused || c->closing);
+}
+
+static void conn_read(struct conn *c)
+{
+    static uint8_t place[READ_BYTES];
+    struct err e = {0};
+    ssize_t n;
+
+    for (int i = 0; i < READS_PER_TURN && may_read(c); i++) {
+        n = filter_read(c->top, place, sizeof(place), &e);
+        if (n == -EAGAIN)
+            return;
+        if (n < 0) {
+            conn_fail(c, (int)n, e.text);
+            return;
+        }
+        if (n == 0)
+            c->eof = true;
+        else if (!c->closing)
+            deliver(c, place, (size_t)n);
+        if (c->state == CONN_OPEN && n < READ_BYTES && !filter_pending(c->top))
+            break;
+    }
+    if (may_read(c) && filter_pending(c->top))
+        defer_set(&c->work);
+    tell_eof(c);
+}
+
+/* --- writing --- */
+
+static void conn_flush(struct conn *c)
+{
+    struct iovec iov[IOV_MAX_PIECES];
+    struct err e = {0};
+    bool had = c->out.len > 0 || c->unflushed;
+    ssize_t n;
+    int r;
+
+    c->blocked = false;
+    while (c->out.len) {
+        n = filter_write(c->top, iov, outq_iov(&c->out, iov, IOV_MAX_PIECES), &e);
+        if (n == -EAGAIN) {
+            c->blocked = true;
+            return;
+        }
+        if (n < 0) {
+            conn_fail(c, (int)n, e.text);
+            return;
+        }
+        outq_drop(&c->out, (size_t)n);
+        c->unflushed = true;
+    }
+    if (!had)
+        return;
+    r = filter_flush(c->top, &e);
+    if (r == -EAGAIN) {
+        c->blocked = true;
+    } else if (r < 0) {
+        conn_fail(c, r, e.text);
+    } else {
+        c->unflushed = false;
+        if (c->user && c->user->on_drained)
+            c->user->on_drained(c->arg);
+    }
+}
+
+static void conn_queue(struct conn *c, bool added)
+{
+    if (!added)
+        conn_fail(c, -ENOMEM, "no memory for what is to be sent");
+    else if (c->out.len > CONN_OUT_MAX)
+        conn_fail(c, -ENOBUFS, "the peer does not take what is sent");
+    else
+        defer_set(&c->work);
+}
+
+void conn_write(struct conn *c, const void *p, size_t n)
+{
+    if (c->state != CONN_DEAD && !c->closing && n > 0)
+        conn_queue(c, outq_add(&c->out, p, n));
+}
+
+void conn_write_buf(struct conn *c, struct buf *take)
+{
+    if (c->state == CONN_DEAD || c->closing || take->len == 0)
+        buf_done(take);
+    else
+        conn_queue(c, outq_add_buf(&c->out, take));
+}
+
+/* conn_close: everything sent? say so; the peer has closed as well? done */
+static void conn_wind_down(struct conn *c)
+{
+    struct err e;
+    int r;
+
+    if (c->out.len || c->unflushed)
+        return;
+    if (!c->shut) {
+        r = filter_shutdown(c->top, &e);
+        if (r == -EAGAIN) {
+            c->blocked = true;
+            return;
+        }
+        c->shut = true;
+        timer_set(&c->timer, CLOSE_LINGER_NS);
+        if (r < 0)
+            c->eof = true;
+    }
+    /* until the peer's end is seen: closing with bytes unread would send a reset, and the peer
+     * might lose our last words */
+    if (c->eof)
+        conn_finish(c);
+}
+
+/* --- the loop's side --- */
+
+static void conn_handshake(struct conn *c)
+{
+    struct err e = {0};
+    int r;
+
+    r = filter_handshake(c->top, &e);
+    if (r == -EAGAIN)
+        return;
+    if (r < 0) {
+        conn_fail(c, r, e.text);
+        return;
+    }
+    c->state = CONN_OPEN;
+    if (!c->closing)
+        timer_stop(&c->timer);
+    if (c->user && c->user->on_connected)
+        c->user->on_connected(c->arg);
+    defer_set(&c->work); /* write what waited, read what filters hold */
+}
+
+static void conn_work(void *arg)
+{
+    struct conn *c = conn_ref(arg);
+
+    if (c->state == CONN_HANDSHAKE) {
+        conn_handshake(c);
+    } else if (c->state == CONN_OPEN) {
+        conn_flush(c);
+        if (c->offer && !c->paused && c->user && c->state == CONN_OPEN) {
+            c->offer = false;
+            if (c->in.len)
+                deliver(c, NULL, 0);
+        }
+        if (may_read(c) && filter_pending(c->top))
+            conn_read(c);
+        tell_eof(c);
+        if (c->closing && c->state == CONN_OPEN)
+            conn_wind_down(c);
+    } else {
+        tell_closed(c);
+    }
+    conn_update(c);
+    (void)conn_unref(c);
+}
+
+/* the socket has an error or is hung up, and nobody is to read */
+static void conn_hung_up(struct conn *c)
+{
+    int code = 0;
+    socklen_t len = sizeof(code);
+
+    if (getsockopt(c->socket.fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)
+        code = errno;
+    if (code || c->eof) {
+        conn_fail(c, code ? -code : -EPIPE, code ? strerror(code) : "closed by the peer");
+        return;
+    }
+    io_del(&c->io); /* it would be reported without end; what is unread is read on resume */
+    c->parked = true;
+}
+
+static void on_io(void *arg, uint32_t revents)
+{
+    struct conn *c = conn_ref(arg);
+
+    if (c->state == CONN_HANDSHAKE) {
+        conn_handshake(c);
+    } else {
+        if (revents & EPOLLOUT)
+            conn_flush(c);
+        if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+            if (may_read(c))
+                conn_read(c);
+            else if (c->state == CONN_OPEN && (revents & (EPOLLHUP | EPOLLERR)))
+                conn_hung_up(c);
+        }
+        if (c->closing && c->state == CONN_OPEN)
+            conn_wind_down(c);
+    }
+    conn_update(c);
+    (void)conn_unref(c);
+}
+
+/* what the socket is watched for */
+static void conn_update(struct conn *c)
+{
+    uint32_t events = 0;
+    int r;
+
+    if (c->state == CONN_DEAD)
+        return;
+    if (c->state == CONN_HANDSHAKE)
+        events = filter_wants(c->top);
+    else
+        events = (may_read(c) ? EPOLLIN : 0) | (c->blocked ? EPOLLOUT : 0);
+    if (!c->parked) {
+        io_set(&c->io, events);
+        return;
+    }
+    if (!events)
+        return;
+    c->parked = false;
+    r = io_add(c->loop, &c->io, c->socket.fd, events, "conn", on_io, c);
+    if (r < 0)
+        conn_fail(c, r, "cannot watch the socket");
+}
+
+/* --- making --- */
+
+static void set_tcp_options(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY,   1              },
+        {SOL_SOCKET,  SO_KEEPALIVE,  1              },
+        {IPPROTO_TCP, TCP_KEEPIDLE,  KEEPALIVE_SEC  },
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_SEC  },
+        {IPPROTO_TCP, TCP_KEEPCNT,   KEEPALIVE_COUNT},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
+static struct conn *conn_make(struct loop *l, int take_fd, bool connected,
+                              const struct sockaddr_storage *peer, socklen_t peer_len,
+                              const struct conn_user *user, void *arg)
+{
+    struct conn *c = xnew0(struct conn);
+    int flags, r;
+
+    *c = (struct conn){.loop = l, .user = user, .arg = arg, .refs = 1, .in = BUF_INIT(CONN_IN_MAX)};
+    c->state = connected ? CONN_OPEN : CONN_HANDSHAKE;
+    c->top = &c->socket.filter;
+    socket_filter_init(&c->socket, take_fd, connected);
+    defer_init(l, &c->work, conn_work, c);
+    timer_init(l, &c->timer, "conn", on_timer, c);
+    if (peer->ss_family == AF_UNIX) {
+        c->peer = xstrdup("unix");
+    } else {
+        c->peer = addr_format(peer, peer_len);
+        set_tcp_options(take_fd);
+    }
+    flags = fcntl(take_fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        (void)fcntl(take_fd, F_SETFL, flags | O_NONBLOCK);
+    r = io_add(l, &c->io, take_fd, connected ? EPOLLIN : EPOLLOUT, "conn", on_io, c);
+    if (r < 0)
+        conn_fail(c, r, "cannot watch the socket");
+    return c;
+}
+
+struct conn *conn_new(struct loop *l, int take_fd, const struct conn_user *user, void *arg)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t len = sizeof(peer);
+
+    if (getpeername(take_fd, (struct sockaddr *)&peer, &len) < 0)
+        peer.ss_family = AF_UNSPEC; /* gone already: the first read says so */
+    return conn_make(l, take_fd, true, &peer, len, user, arg);
+}
+
+int conn_connect(struct loop *l, const char *address, uint64_t timeout_ns,
+                 const struct conn_user *user, void *arg, struct conn **ret, struct err *e)
+{
+    struct sockaddr_storage peer;
+    _cleanup_close_ int fd = -1;
+    struct conn *c;
+    socklen_t len;
+    int r;
+
+    r = addr_parse(address, &peer, &len, e);
+    if (r < 0)
+        return r;
+    fd = socket(peer.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_errno(e, -errno, "socket");
+    /* a unix socket with a full queue says EAGAIN and cannot be waited for */
+    if (connect(fd, (struct sockaddr *)&peer, len) < 0 && errno != EINPROGRESS)
+        return err_errno(e, -errno, "connect %s", address);
+    c = conn_make(l, steal_fd(&fd), false, &peer, len, user, arg);
+    if (timeout_ns && c->state != CONN_DEAD)
+        timer_set(&c->timer, timeout_ns);
+    *ret = c;
+    return 0;
+}
+
+void conn_push_filter(struct conn *c, struct conn_filter *take_f, uint64_t timeout_ns)
+{
+    struct buf unsent = BUF_INIT(CONN_OUT_MAX);
+    struct conn_filter *stash;
+
+    if (c->state == CONN_DEAD || c->closing) {
+        take_f->below = NULL;
+        (void)filter_free(take_f);
+        return;
+    }
+    if (c->in_data || c->in.len || c->out.len) {
+        outq_to_buf(&c->out, &unsent);
+        stash = stash_filter_new(&c->in, &unsent);
+        stash->below = c->top;
+        c->top = stash;
+        if (c->in_data)
+            c->stash = stash;
+    }
+    take_f->below = c->top;
+    c->top = take_f;
+    c->state = CONN_HANDSHAKE;
+    if (timeout_ns)
+        timer_set(&c->timer, timeout_ns);
+    defer_set(&c->work);
+}
+
+/* --- the rest --- */
+
+void conn_set_user(struct conn *c, const struct conn_user *user, void *arg)
+{
+    if (c->closing)
+        return;
+    c->user = user;
+    c->arg = arg;
+    c->eof_told = false;
+    c->offer = true;
+    defer_set(&c->work);
+}
+
+size_t conn_pending(const struct conn *c)
+{
+    return c->out.len;
+}
+
+void conn_read_pause(struct conn *c, bool paused)
+{
+    if (c->paused == paused || c->state == CONN_DEAD)
+        return;
+    c->paused = paused;
+    if (!paused) {
+        c->offer = true;
+        defer_set(&c->work);
+    }
+    conn_update(c);
+}
+
+bool conn_is_open(const struct conn *c)
+{
+    return c->state != CONN_DEAD && !c->closing;
+}
+
+struct loop *conn_loop(const struct conn *c)
+{
+    return c->loop;
+}
+
+const char *conn_peer(const struct conn *c)
+{
+    return c->peer;
+}
+
+const char *conn_local(const struct conn *c)
+{
+    struct conn *rw = (struct conn *)c; /* only fills what it caches */
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof(a);
+
+    if (!c->local && c->state != CONN_DEAD &&
+        getsockname(c->socket.fd, (struct sockaddr *)&a, &len) == 0)
+        rw->local = a.ss_family == AF_UNIX ? xstrdup("unix") : addr_format(&a, len);
+    return c->local ? c->local : "";
+}
+
+int conn_peer_uid(const struct conn *c, uid_t *ret)
+{
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+
+    if (c->state == CONN_DEAD || strcmp(c->peer, "unix") != 0)
+        return -ENOTCONN;
+    if (getsockopt(c->socket.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+        return -errno;
+    *ret = cred.uid;
+    return 0;
+}
