@@ -26,16 +26,24 @@ enum table {
     TABLE_MAX,
 };
 
+struct persist;
+struct watches;
+
 struct store_opts {
-    const char *dir;       /* data folder of the server, made when missing; locked with flock */
+    const char *dir; /* data folder of the server, made when missing; locked with flock */
     struct loop *loop;
-    struct writer *writer; /* borrowed */
+    struct writer *writer; /* borrowed; freed after the store */
+    /* another backend than SQLite in dir (taken); dir and writer are not used then */
+    struct persist *take_persist;
+    /* e says why when commits begin to fail; NULL when one succeeds again; may be NULL */
+    void (*on_health)(void *arg, const struct err *e);
+    void *arg;
 };
 /* Opens or creates DIR/state.db and loads everything.  Clear errors for: locked by another process,
- * not a database, corrupt, newer schema ("written by a newer picket-server (schema 7, this one knows
- * 1)"), read-only folder, no space. */
+ * not a database, corrupt, newer schema ("written by a newer picket-server (schema 7, this one
+ * knows 1)"), read-only folder, no space. */
 int store_open(const struct store_opts *o, struct store **ret, struct err *e) _must_check_;
-/* waits for the commit in flight; queued writes fail with -ECANCELED */
+/* waits for the commit in flight; queued writes fail with -ECANCELED, watches are dropped */
 struct store *store_close(struct store *s);
 DEFINE_CLEANUP(struct store, store_close)
 
@@ -55,24 +63,25 @@ const struct node_item *store_node_next(const struct store *s, const struct uuid
  * used), 1 = nothing to do (no index, done is called with the current index), negative errno with
  * text in e = refused (nothing was put). */
 typedef int store_fn(struct txn *t, void *arg, struct err *e);
-/* r: what fn returned, or the commit's error; index: this write's, or the current one */
+/* r: what fn returned, or the commit's error; index: this write's, or the current one.  Never
+ * called from inside store_write(), except with -ECANCELED while the store closes. */
 typedef void store_done(void *arg, int r, uint64_t index, const struct err *e);
 void store_write(struct store *s, store_fn *fn, store_done *done, void *arg);
 
-uint64_t txn_index(const struct txn *t);  /* index this write will have */
+uint64_t txn_index(const struct txn *t); /* index this write will have */
 const struct node_item *txn_node(const struct txn *t, const struct uuid *id); /* overlay first */
 void txn_put_node(struct txn *t, const struct node_item *take_it);
 void txn_delete_node(struct txn *t, const struct uuid *id);
-/* whether a put is a write to the object only or the table index too: every put and delete of a node
- * moves TABLE_NODES */
+/* every put and delete of a node moves the index of TABLE_NODES */
 
 /* --- watching: who waits for what beyond which index --- */
 enum watch_kind {
-    WATCH_TABLE,  /* any change of the table */
-    WATCH_NODE,   /* one node (also one that is not there yet) */
+    WATCH_TABLE, /* any change of the table */
+    WATCH_NODE,  /* one node (also one that is not there yet) */
 };
 struct watch {
-    struct list link; /* the store's */
+    struct list link;      /* the store's */
+    struct watches *owner; /* the store's; zeroed by the waiter before the first use, as link is */
     enum watch_kind kind;
     enum table table;
     struct uuid node;

@@ -1,0 +1,394 @@
+#include "state/store.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "state/changes.h"
+#include "state/nodes.h"
+#include "state/persist.h"
+#include "state/watch.h"
+
+struct write {
+    struct list link;
+    store_fn *fn;
+    store_done *done;
+    void *arg;
+    int r; /* what fn said */
+    uint64_t index;
+    struct err *e; /* owned; NULL unless r < 0 */
+};
+
+struct txn {
+    const struct store *s;
+    uint64_t index;
+    struct changes own;
+};
+
+struct store {
+    struct loop *loop;
+    struct persist *persist; /* owned */
+    void (*on_health)(void *arg, const struct err *e);
+    void *arg;
+
+    /* published */
+    struct nodes *nodes;
+    uint64_t index, table_index[TABLE_MAX];
+    struct watches watches;
+
+    /* the batch that is being built or on its way to the disk */
+    struct list queue; /* writes that have not run */
+    struct list ran;   /* those of the batch, in order */
+    struct changes overlay;
+    struct persist_change *batch; /* owned; the overlay as persist takes it */
+    uint64_t next_index, next_table_index[TABLE_MAX];
+    size_t n_changed; /* writes of the batch that used an index */
+    /* one that ran on top of the batch and did not fit: the first of the next one */
+    struct write *carry;
+    struct changes carry_changes;
+
+    bool in_flight, closing, failing;
+    struct defer defer;
+};
+
+/* --- transactions --- */
+
+uint64_t txn_index(const struct txn *t)
+{
+    return t->index;
+}
+
+const struct node_item *txn_node(const struct txn *t, const struct uuid *id)
+{
+    const struct change *c = changes_find(&t->own, id);
+
+    if (!c)
+        c = changes_find(&t->s->overlay, id);
+    return c ? c->it : nodes_get(t->s->nodes, id);
+}
+
+void txn_put_node(struct txn *t, const struct node_item *take_it)
+{
+    changes_put(&t->own, &take_it->key, take_it);
+}
+
+void txn_delete_node(struct txn *t, const struct uuid *id)
+{
+    changes_put(&t->own, id, NULL);
+}
+
+/* --- building a batch --- */
+
+static void write_finish(struct store *s, struct write *w, int r, uint64_t index,
+                         const struct err *e)
+{
+    (void)s;
+    list_remove(&w->link);
+    w->done(w->arg, r, index, e);
+    free(w->e);
+    free(w);
+}
+
+/* the changes of a write that used an index become part of the batch */
+static void batch_add(struct store *s, struct changes *take)
+{
+    s->next_index++;
+    s->n_changed++;
+    if (take->n > 0)
+        s->next_table_index[TABLE_NODES] = s->next_index;
+    changes_merge(&s->overlay, take);
+}
+
+static bool batch_has_room(const struct store *s, const struct changes *more)
+{
+    return s->n_changed == 0 || (s->overlay.n + more->n <= PERSIST_BATCH_KEYS &&
+                                 s->overlay.bytes + more->bytes <= PERSIST_BATCH_BYTES);
+}
+
+/* runs one write on the overlay; false when the batch is full and the write carried over */
+static bool run_write(struct store *s, struct write *w)
+{
+    struct txn t = {.s = s, .index = s->next_index + 1};
+    struct err e = {0};
+
+    w->r = w->fn(&t, w->arg, &e);
+    w->index = w->r == 0 ? t.index : s->next_index;
+    if (w->r < 0)
+        w->e = xmemdup(&e, sizeof(e));
+    if (w->r != 0) {
+        changes_done(&t.own);
+        /* What it saw may never become durable: then it shares the fate of the batch. */
+        if (s->n_changed == 0)
+            write_finish(s, w, w->r, w->index, w->e);
+        else
+            list_append(&s->ran, &w->link);
+        return true;
+    }
+    if (!batch_has_room(s, &t.own)) {
+        s->carry = w;
+        s->carry_changes = t.own;
+        return false;
+    }
+    batch_add(s, &t.own);
+    list_append(&s->ran, &w->link);
+    return true;
+}
+
+static void on_committed(void *arg, int r, const struct err *e);
+
+static void batch_submit(struct store *s)
+{
+    struct persist_batch b = {.index = s->next_index, .n_changes = s->overlay.n};
+
+    memcpy(b.table_index, s->next_table_index, sizeof(b.table_index));
+    s->batch = xnew0_n(struct persist_change, s->overlay.n);
+    for (size_t i = 0; i < s->overlay.n; i++) {
+        const struct change *c = &s->overlay.v[i];
+
+        s->batch[i].table = TABLE_NODES;
+        uuid_format(&c->key, s->batch[i].id);
+        if (c->it) {
+            s->batch[i].object = c->it->packed;
+            s->batch[i].n = c->it->packed_len;
+        }
+    }
+    b.changes = s->batch;
+    s->in_flight = true;
+    s->persist->ops->commit(s->persist, &b, on_committed, s);
+}
+
+static void run_queue(void *arg)
+{
+    struct store *s = arg;
+
+    if (s->in_flight || s->closing)
+        return;
+    if (s->carry) {
+        struct write *w = steal_ptr(&s->carry);
+
+        batch_add(s, &s->carry_changes);
+        list_append(&s->ran, &w->link);
+    }
+    while (!list_empty(&s->queue)) {
+        struct write *w = list_first(&s->queue, struct write, link);
+
+        list_remove(&w->link);
+        if (!run_write(s, w))
+            break;
+    }
+    if (s->n_changed > 0)
+        batch_submit(s);
+}
+
+/* --- the end of a batch --- */
+
+static void publish(struct store *s)
+{
+    bool nodes = s->next_table_index[TABLE_NODES] != s->table_index[TABLE_NODES];
+
+    for (size_t i = 0; i < s->overlay.n; i++) {
+        struct change *c = &s->overlay.v[i];
+
+        if (c->it)
+            nodes_put(s->nodes, steal_ptr(&c->it));
+        else
+            (void)nodes_delete(s->nodes, &c->key);
+        watches_wake_node(&s->watches, &c->key);
+    }
+    s->index = s->next_index;
+    memcpy(s->table_index, s->next_table_index, sizeof(s->table_index));
+    if (nodes)
+        watches_wake_table(&s->watches, TABLE_NODES);
+}
+
+static void tell_health(struct store *s, int r, const struct err *e)
+{
+    bool failing = r < 0;
+
+    if (failing == s->failing)
+        return;
+    s->failing = failing;
+    if (s->on_health)
+        s->on_health(s->arg, failing ? e : NULL);
+}
+
+static void on_committed(void *arg, int r, const struct err *e)
+{
+    struct store *s = arg;
+    struct list ran;
+    struct write *carry = NULL;
+
+    s->in_flight = false;
+    if (r == 0)
+        publish(s);
+    changes_done(&s->overlay);
+    s->batch = mem_free(s->batch);
+    s->n_changed = 0;
+    list_init(&ran);
+    while (!list_empty(&s->ran)) {
+        struct write *w = list_first(&s->ran, struct write, link);
+
+        list_remove(&w->link);
+        list_append(&ran, &w->link);
+    }
+    if (r < 0) {
+        s->next_index = s->index;
+        memcpy(s->next_table_index, s->table_index, sizeof(s->table_index));
+        changes_done(&s->carry_changes);
+        carry = steal_ptr(&s->carry);
+    }
+    tell_health(s, r, e);
+    while (!list_empty(&ran)) {
+        struct write *w = list_first(&ran, struct write, link);
+
+        write_finish(s, w, r < 0 ? r : w->r, r < 0 ? s->index : w->index, r < 0 ? e : w->e);
+    }
+    if (carry)
+        write_finish(s, carry, r, s->index, e);
+    if (!s->closing && (s->carry || !list_empty(&s->queue)))
+        defer_set(&s->defer);
+}
+
+void store_write(struct store *s, store_fn *fn, store_done *done, void *arg)
+{
+    struct write *w;
+
+    if (s->closing) {
+        struct err e;
+
+        (void)err_set(&e, -ECANCELED, "the server is stopping");
+        done(arg, -ECANCELED, s->index, &e);
+        return;
+    }
+    w = xnew0(struct write);
+    w->fn = fn;
+    w->done = done;
+    w->arg = arg;
+    list_append(&s->queue, &w->link);
+    if (!s->in_flight)
+        defer_set(&s->defer);
+}
+
+/* --- opening and closing --- */
+
+static void on_load_indexes(void *arg, uint64_t index, const uint64_t table_index[TABLE_MAX])
+{
+    struct store *s = arg;
+
+    s->index = index;
+    memcpy(s->table_index, table_index, sizeof(s->table_index));
+}
+
+static int on_load_object(void *arg, enum table t, const char *id, const void *object, size_t n,
+                          struct err *e)
+{
+    struct store *s = arg;
+    struct node_item *it = NULL;
+    struct uuid key;
+    int r;
+
+    if (t != TABLE_NODES || uuid_parse(id, &key) < 0)
+        return err_set(e, -EUCLEAN, "its id is no UUID");
+    r = node_item_new(object, n, &it, e);
+    if (r < 0)
+        return r;
+    if (memcmp(it->key.b, key.b, UUID_BYTES) != 0) {
+        r = err_set(e, -EUCLEAN, "its content is of node %s", it->id);
+        (void)node_item_unref(it);
+        return r;
+    }
+    /* the index never goes back, whatever happened to the meta table */
+    s->index = MAX(s->index, it->modify_index);
+    s->table_index[TABLE_NODES] = MAX(s->table_index[TABLE_NODES], it->modify_index);
+    nodes_put(s->nodes, it);
+    return 0;
+}
+
+int store_open(const struct store_opts *o, struct store **ret, struct err *e)
+{
+    struct store *s;
+    struct persist *p = o->take_persist;
+    struct persist_load l = {.indexes = on_load_indexes, .object = on_load_object};
+    int r;
+
+    if (!p) {
+        r = persist_sqlite_open(o->dir, o->writer, &p, e);
+        if (r < 0)
+            return r;
+    }
+    s = xnew0(struct store);
+    s->loop = o->loop;
+    s->persist = p;
+    s->on_health = o->on_health;
+    s->arg = o->arg;
+    s->nodes = nodes_new();
+    list_init(&s->queue);
+    list_init(&s->ran);
+    watches_init(&s->watches, o->loop);
+    defer_init(o->loop, &s->defer, run_queue, s);
+    l.arg = s;
+    r = p->ops->load(p, &l, e);
+    if (r < 0) {
+        (void)store_close(s);
+        return r;
+    }
+    s->index = MAX(s->index, s->table_index[TABLE_NODES]);
+    s->index = MAX(s->index, s->table_index[TABLE_ALLOCS]);
+    s->next_index = s->index;
+    memcpy(s->next_table_index, s->table_index, sizeof(s->table_index));
+    *ret = s;
+    return 0;
+}
+
+struct store *store_close(struct store *s)
+{
+    struct err e;
+
+    if (!s)
+        return NULL;
+    s->closing = true;
+    defer_stop(&s->defer);
+    s->persist->ops->close(s->persist);
+    (void)err_set(&e, -ECANCELED, "the server is stopping");
+    if (s->carry)
+        write_finish(s, steal_ptr(&s->carry), -ECANCELED, s->index, &e);
+    while (!list_empty(&s->queue))
+        write_finish(s, list_first(&s->queue, struct write, link), -ECANCELED, s->index, &e);
+    changes_done(&s->carry_changes);
+    watches_done(&s->watches);
+    (void)nodes_free(s->nodes);
+    free(s);
+    return NULL;
+}
+
+/* --- reading, watching --- */
+
+uint64_t store_index(const struct store *s)
+{
+    return s->index;
+}
+
+uint64_t store_table_index(const struct store *s, enum table t)
+{
+    return s->table_index[t];
+}
+
+const struct node_item *store_node(const struct store *s, const struct uuid *id)
+{
+    return nodes_get(s->nodes, id);
+}
+
+size_t store_node_count(const struct store *s)
+{
+    return nodes_count(s->nodes);
+}
+
+const struct node_item *store_node_next(const struct store *s, const struct uuid *prefix,
+                                        size_t prefix_bytes, size_t *pos)
+{
+    return nodes_next(s->nodes, prefix, prefix_bytes, pos);
+}
+
+void store_watch(struct store *s, struct watch *w)
+{
+    watches_add(&s->watches, w);
+}
