@@ -1,67 +1,27 @@
 #include "wire/conn.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/limits.h"
-#include "wire/addr.h"
-#include "wire/filter.h"
-#include "wire/outq.h"
+#include "wire/conn_priv.h"
 
 /* One conn at a time reads, so all share the place that bytes are read into; only what a user
  * leaves for later gets memory of its own.  Everything that could call back from inside a user's
- * call is left to the deferred conn_work(), which also sends what several small writes left behind
- * at once.
+ * call is left to the deferred conn_on_work(), which also sends what several small writes left
+ * behind at once.
  */
 enum {
     READ_BYTES = 64 * KIB,
     READS_PER_TURN = 4, /* then others have their turn */
     IOV_MAX_PIECES = 32,
-    KEEPALIVE_SEC = 15, /* as Go: first probe, distance */
-    KEEPALIVE_COUNT = 9,
 };
 #define CLOSE_SEND_NS   (10 * NSEC_PER_SEC) /* what was written has so long to leave */
 #define CLOSE_LINGER_NS (2 * NSEC_PER_SEC)  /* then the peer has so long to close as well */
 
-enum conn_state {
-    CONN_HANDSHAKE, /* TCP or a filter above it is not ready */
-    CONN_OPEN,
-    CONN_DEAD, /* the descriptor is closed */
-};
-
-struct conn {
-    struct loop *loop;
-    const struct conn_user *user; /* borrowed; NULL after conn_close */
-    void *arg;
-    struct conn_filter *top; /* owned down to socket, which is embedded */
-    struct socket_filter socket;
-    struct conn_filter *stash; /* set while on_data runs and pushes a filter */
-    struct io io;
-    struct timer timer; /* handshake, closing */
-    struct defer work;
-    struct outq out;
-    struct buf in; /* what the user left for later */
-    char *peer;    /* owned */
-    char *local;   /* owned; made when asked for */
-    char *why;     /* owned; why it failed */
-    int why_code;
-    unsigned refs;
-    enum conn_state state;
-    bool paused;        /* conn_read_pause */
-    bool blocked;       /* the socket takes nothing more now */
-    bool unflushed;     /* filters may hold bytes */
-    bool eof, eof_told; /* the peer's end: seen, told */
-    bool parked;        /* not watched: hung up while paused */
-    bool offer;         /* bytes in `in` are to be offered (again) */
-    bool closing;       /* conn_close was called: no user any more */
-    bool shut;          /* our end was sent */
-    bool in_data;       /* on_data is running */
-    bool closed_told;
-};
+/* conns whose user has let go and whose last bytes are on their way */
+static struct list closing = LIST_INIT(closing);
 
 static void conn_update(struct conn *c);
 
@@ -100,13 +60,13 @@ struct conn *conn_unref(struct conn *c)
 static void conn_finish(struct conn *c)
 {
     c->closing = false;
+    list_remove(&c->link);
     defer_stop(&c->work);
     conn_release(c);
     (void)conn_unref(c);
 }
 
-/* the connection has failed; the user hears of it next turn */
-static void conn_fail(struct conn *c, int code, const char *text)
+void conn_fail(struct conn *c, int code, const char *text)
 {
     if (c->state == CONN_DEAD)
         return;
@@ -131,6 +91,13 @@ static void tell_closed(struct conn *c)
     c->user->on_closed(c->arg, &e);
 }
 
+void conn_drop_closing(struct loop *l)
+{
+    list_for_each (c, &closing, struct conn, link)
+        if (c->loop == l)
+            conn_finish(c);
+}
+
 void conn_abort(struct conn *c)
 {
     c->user = NULL;
@@ -153,13 +120,14 @@ void conn_close(struct conn *c)
     }
     c->user = NULL;
     c->closing = true;
+    list_append(&closing, &c->link);
     (void)conn_ref(c);
     buf_done(&c->in);
     timer_set(&c->timer, CLOSE_SEND_NS);
     defer_set(&c->work);
 }
 
-static void on_timer(void *arg)
+void conn_on_timer(void *arg)
 {
     struct conn *c = arg;
 
@@ -354,7 +322,7 @@ static void conn_handshake(struct conn *c)
     defer_set(&c->work); /* write what waited, read what filters hold */
 }
 
-static void conn_work(void *arg)
+void conn_on_work(void *arg)
 {
     struct conn *c = conn_ref(arg);
 
@@ -395,7 +363,7 @@ static void conn_hung_up(struct conn *c)
     c->parked = true;
 }
 
-static void on_io(void *arg, uint32_t revents)
+void conn_on_io(void *arg, uint32_t revents)
 {
     struct conn *c = conn_ref(arg);
 
@@ -436,90 +404,9 @@ static void conn_update(struct conn *c)
     if (!events)
         return;
     c->parked = false;
-    r = io_add(c->loop, &c->io, c->socket.fd, events, "conn", on_io, c);
+    r = io_add(c->loop, &c->io, c->socket.fd, events, "conn", conn_on_io, c);
     if (r < 0)
         conn_fail(c, r, "cannot watch the socket");
-}
-
-/* --- making --- */
-
-static void set_tcp_options(int fd)
-{
-    static const struct {
-        int level, name, value;
-    } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY,   1              },
-        {SOL_SOCKET,  SO_KEEPALIVE,  1              },
-        {IPPROTO_TCP, TCP_KEEPIDLE,  KEEPALIVE_SEC  },
-        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_SEC  },
-        {IPPROTO_TCP, TCP_KEEPCNT,   KEEPALIVE_COUNT},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
-}
-
-static struct conn *conn_make(struct loop *l, int take_fd, bool connected,
-                              const struct sockaddr_storage *peer, socklen_t peer_len,
-                              const struct conn_user *user, void *arg)
-{
-    struct conn *c = xnew0(struct conn);
-    int flags, r;
-
-    *c = (struct conn){.loop = l, .user = user, .arg = arg, .refs = 1, .in = BUF_INIT(CONN_IN_MAX)};
-    c->state = connected ? CONN_OPEN : CONN_HANDSHAKE;
-    c->top = &c->socket.filter;
-    socket_filter_init(&c->socket, take_fd, connected);
-    defer_init(l, &c->work, conn_work, c);
-    timer_init(l, &c->timer, "conn", on_timer, c);
-    if (peer->ss_family == AF_UNIX) {
-        c->peer = xstrdup("unix");
-    } else {
-        c->peer = addr_format(peer, peer_len);
-        set_tcp_options(take_fd);
-    }
-    flags = fcntl(take_fd, F_GETFL);
-    if (flags >= 0 && !(flags & O_NONBLOCK))
-        (void)fcntl(take_fd, F_SETFL, flags | O_NONBLOCK);
-    r = io_add(l, &c->io, take_fd, connected ? EPOLLIN : EPOLLOUT, "conn", on_io, c);
-    if (r < 0)
-        conn_fail(c, r, "cannot watch the socket");
-    return c;
-}
-
-struct conn *conn_new(struct loop *l, int take_fd, const struct conn_user *user, void *arg)
-{
-    struct sockaddr_storage peer = {0};
-    socklen_t len = sizeof(peer);
-
-    if (getpeername(take_fd, (struct sockaddr *)&peer, &len) < 0)
-        peer.ss_family = AF_UNSPEC; /* gone already: the first read says so */
-    return conn_make(l, take_fd, true, &peer, len, user, arg);
-}
-
-int conn_connect(struct loop *l, const char *address, uint64_t timeout_ns,
-                 const struct conn_user *user, void *arg, struct conn **ret, struct err *e)
-{
-    struct sockaddr_storage peer;
-    _cleanup_close_ int fd = -1;
-    struct conn *c;
-    socklen_t len;
-    int r;
-
-    r = addr_parse(address, &peer, &len, e);
-    if (r < 0)
-        return r;
-    fd = socket(peer.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_errno(e, -errno, "socket");
-    /* a unix socket with a full queue says EAGAIN and cannot be waited for */
-    if (connect(fd, (struct sockaddr *)&peer, len) < 0 && errno != EINPROGRESS)
-        return err_errno(e, -errno, "connect %s", address);
-    c = conn_make(l, steal_fd(&fd), false, &peer, len, user, arg);
-    if (timeout_ns && c->state != CONN_DEAD)
-        timer_set(&c->timer, timeout_ns);
-    *ret = c;
-    return 0;
 }
 
 void conn_push_filter(struct conn *c, struct conn_filter *take_f, uint64_t timeout_ns)
@@ -581,39 +468,4 @@ void conn_read_pause(struct conn *c, bool paused)
 bool conn_is_open(const struct conn *c)
 {
     return c->state != CONN_DEAD && !c->closing;
-}
-
-struct loop *conn_loop(const struct conn *c)
-{
-    return c->loop;
-}
-
-const char *conn_peer(const struct conn *c)
-{
-    return c->peer;
-}
-
-const char *conn_local(const struct conn *c)
-{
-    struct conn *rw = (struct conn *)c; /* only fills what it caches */
-    struct sockaddr_storage a = {0};
-    socklen_t len = sizeof(a);
-
-    if (!c->local && c->state != CONN_DEAD &&
-        getsockname(c->socket.fd, (struct sockaddr *)&a, &len) == 0)
-        rw->local = a.ss_family == AF_UNIX ? xstrdup("unix") : addr_format(&a, len);
-    return c->local ? c->local : "";
-}
-
-int conn_peer_uid(const struct conn *c, uid_t *ret)
-{
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-
-    if (c->state == CONN_DEAD || strcmp(c->peer, "unix") != 0)
-        return -ENOTCONN;
-    if (getsockopt(c->socket.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-        return -errno;
-    *ret = cred.uid;
-    return 0;
 }

@@ -54,6 +54,8 @@ void conn_read_pause(struct conn *c, bool paused); /* stop and resume reading: b
 void conn_close(struct conn *c);
 /* closes at once; no callback comes after this */
 void conn_abort(struct conn *c);
+/* ends at once what conn_close() left to linger on this loop: before loop_free() */
+void conn_drop_closing(struct loop *l);
 bool conn_is_open(const struct conn *c);
 struct loop *conn_loop(const struct conn *c);
 const char *conn_peer(const struct conn *c); /* "ip:port" or "unix", valid while c lives */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -175,6 +176,10 @@ static bool remove_dead_socket(const struct sockaddr_storage *a, socklen_t len)
     const struct sockaddr_un *un = (const struct sockaddr_un *)a;
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
+    struct stat st;
+
+    if (lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
     if (fd < 0 || connect(fd, (const struct sockaddr *)a, len) == 0 || errno != ECONNREFUSED)
         return false;
     return unlink(un->sun_path) == 0;
