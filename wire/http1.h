@@ -21,17 +21,17 @@ struct http_header {
 
 /* the request; all text is valid until answered */
 struct http_request {
-    const char *method;      /* "GET" */
-    const char *target;      /* as sent: "/v1/nodes?prefix=f7" */
-    const char *path;        /* up to '?', still percent-encoded */
-    const char *query;       /* behind '?', "" when none */
+    const char *method; /* "GET" */
+    const char *target; /* as sent: "/v1/nodes?prefix=f7" */
+    const char *path;   /* up to '?', still percent-encoded */
+    const char *query;  /* behind '?', "" when none */
     const struct http_header *headers;
     size_t n_headers;
     const uint8_t *body;
     size_t body_len;
-    const char *peer;        /* "ip:port" or "unix" */
+    const char *peer; /* "ip:port" or "unix" */
     bool peer_is_unix;
-    uid_t peer_uid;          /* when peer_is_unix */
+    uid_t peer_uid; /* when peer_is_unix */
 };
 /* first value of a header, name without case; NULL when it is not there */
 const char *http_request_header(const struct http_request *q, const char *name);
@@ -41,14 +41,15 @@ typedef void http_handler(void *arg, struct http_exchange *x, const struct http_
 struct http_server_opts {
     http_handler *handler;
     void *arg;
-    unsigned max_per_client;       /* connections per address, 0 = no limit; beyond: 429 and close */
-    uint64_t head_timeout_ns;      /* from the first byte to the end of the headers; 0 = 10 s */
-    uint64_t idle_timeout_ns;      /* between requests; 0 = 120 s */
+    unsigned max_per_client;  /* connections per address, 0 = no limit; beyond: 429 and close */
+    uint64_t head_timeout_ns; /* from the first byte to the end of the headers; 0 = 10 s */
+    uint64_t idle_timeout_ns; /* between requests; 0 = 120 s */
 };
 /* takes the listening descriptor (TCP or unix) */
 int http_listen(struct loop *l, int take_fd, const struct http_server_opts *o,
                 struct http_server **ret) _must_check_;
-struct http_server *http_server_free(struct http_server *s); /* pending exchanges: on_gone, closed */
+struct http_server *
+http_server_free(struct http_server *s); /* pending exchanges: on_gone, closed */
 DEFINE_CLEANUP(struct http_server, http_server_free)
 size_t http_server_connections(const struct http_server *s);
 
@@ -56,6 +57,12 @@ size_t http_server_connections(const struct http_server *s);
  * Connection are added here.  Frees the exchange. */
 void http_answer(struct http_exchange *take_x, int status, const struct http_header *headers,
                  size_t n_headers, const void *body, size_t n);
+/* the same with a body that is taken over instead of copied */
+void http_answer_buf(struct http_exchange *take_x, int status, const struct http_header *headers,
+                     size_t n_headers, struct buf *take_body);
+/* Frees the request's text and body, for an exchange that will wait: its http_request is all empty
+ * after that. */
+void http_exchange_trim(struct http_exchange *x);
 /* the peer is gone: forget the exchange; it is freed behind the callback */
 void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg);
 const struct http_request *http_exchange_request(const struct http_exchange *x);
@@ -74,7 +81,7 @@ const char *http_reply_header(const struct http_reply *r, const char *name);
 typedef void http_done(void *arg, const struct http_reply *reply, const struct err *e);
 /* address as conn_connect's; done exactly once, never from inside */
 struct http_call *http_call(struct loop *l, const char *address, const char *method,
-                            const char *target, const struct http_header *headers,
-                            size_t n_headers, const void *body, size_t n, size_t max_reply,
-                            uint64_t timeout_ns, http_done *done, void *arg);
+                            const char *target, const struct http_header *headers, size_t n_headers,
+                            const void *body, size_t n, size_t max_reply, uint64_t timeout_ns,
+                            http_done *done, void *arg);
 void http_call_cancel(struct http_call *c);
