@@ -1,0 +1,20 @@
+/* agent/merge.h - the steps by which agent/collect makes a node: configuration, then each probe in
+ * row order, then what is derived.  Pure: arguments in, node out.
+ */
+#pragma once
+
+#include "conf/conf.h"
+#include "fingerprint/run.h"
+#include "model/node.h"
+
+/* what the configuration alone says: names, meta with Nomad's defaults, reservations, networks */
+void merge_skeleton(struct node *n, const struct conf *conf);
+/* attributes that do not need a probe; a registration without any would be refused */
+void merge_baseline(struct node *n, const struct conf *conf, const char *http_addr);
+/* one probe's last good result; a driver without one as undetected with its reason */
+void merge_probe(struct node *n, const struct probe_status *st);
+/* dynamic ports, the forms of resources that older and newer servers read, stable order, and what
+ * is fixed while tasks cannot be run (design decision 14) */
+void merge_finish(struct node *n, const struct conf *conf);
+/* the Nomad release whose rules are followed, as servers are told */
+const char *merge_nomad_version(const struct conf *conf);

@@ -1,0 +1,36 @@
+/* agent/servers.h - which servers the pool may use: configured, resolved, learned.
+ *
+ * Configured entries are "host[:port]" (default port 4647); names are resolved by a picket-probe
+ * child each, never here.  What a server lists in its replies replaces them, as in Nomad; but when
+ * none of that list can be reached, configured and learned ones are used together from then on, so
+ * that a server behind address translation that advertises an inner address does not cut us off,
+ * and names are looked up again.
+ */
+#pragma once
+
+#include "model/rpc_types.h"
+#include "wire/pool.h"
+
+struct servers;
+
+struct servers_opts {
+    struct loop *loop;
+    struct pool *pool;
+    char *const *configured; /* copied */
+    size_t n_configured;
+    const char *probe_path; /* picket-probe, for names; copied */
+    /* the pool has its first server, or other ones */
+    void (*on_change)(void *arg);
+    void *arg;
+};
+struct servers *servers_new(const struct servers_opts *o);
+struct servers *servers_free(struct servers *sv);
+DEFINE_CLEANUP(struct servers, servers_free)
+
+/* the list of a reply; an empty one changes nothing */
+void servers_learned(struct servers *sv, const struct node_server_info *v, size_t n);
+void servers_reachable(struct servers *sv);   /* a server has answered */
+void servers_unreachable(struct servers *sv); /* one attempt to reach one has failed */
+
+/* "host[:port]" of a configuration into host and port; -EINVAL with a sentence */
+int servers_split(const char *text, char **ret_host, char **ret_port, struct err *e) _must_check_;

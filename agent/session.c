@@ -1,0 +1,534 @@
+#include "agent/session.h"
+
+#include <string.h>
+
+#include "agent/call.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "base/str.h"
+#include "model/texts.h"
+
+#define SEC NSEC_PER_SEC
+
+enum {
+    PING_SEC = 3,      /* a server that accepts and says nothing is left after this */
+    REGISTER_SEC = 20, /* the hold for a leader is 5 s on each side */
+    BEAT_SEC = 10,
+    TTL_MIN_SEC = 1, /* a reply without TTL must not make us beat without pause */
+    TTL_MAX_SEC = 24 * 3600,
+    RETRY_MAX_SEC = 15,
+    RECONNECT_SEC = 10, /* design decision 13: a fleet that lost its server comes back spread out */
+    CHANGE_SEC = 5,     /* nomad client/node_updater.go: 5 s + rnd(5 s) */
+};
+
+enum need {
+    NEED_NOTHING,
+    NEED_FIRST,   /* not registered since start */
+    NEED_CHANGE,  /* the node differs from the accepted one */
+    NEED_UNKNOWN, /* servers do not know the node any more */
+};
+
+enum token { TOKEN_NONE, TOKEN_SECRET, TOKEN_IDENTITY };
+
+struct session {
+    struct session_opts o;
+    enum session_state state;
+    enum need need;
+    struct call call; /* Status.Ping and Node.Register */
+    struct call beat_call;
+    struct timer retry; /* the next ping or registration */
+    struct timer beat;
+    struct timer change;
+    const struct node_snap *wanted, *sending, *accepted; /* counted */
+    enum token token;                                    /* of the registration under way */
+    bool tried_plain;                                    /* "" was tried after a denial */
+    bool in_contact;
+    bool changed_once; /* the first change after the start goes out sooner */
+    bool ttl_warned;
+    unsigned failures; /* in a row, of the first kind of call */
+    uint64_t contact_ns, beat_ns, ttl_ns;
+    int64_t beat_wall_ns;
+    uint64_t n_registrations, n_beats;
+    char *leader, *error;
+};
+
+static const char *const state_names[] = {
+    [SESSION_CONNECTING] = "connecting",
+    [SESSION_REGISTERING] = "registering",
+    [SESSION_REGISTERED] = "registered",
+    [SESSION_REFUSED] = "refused",
+};
+
+const char *session_state_name(enum session_state state)
+{
+    return state_names[state];
+}
+
+static void connect_now(void *arg);
+static void register_now(struct session *s);
+static void beat_now(void *arg);
+static void on_change_due(void *arg);
+
+static uint64_t spread(uint64_t base_sec)
+{
+    return base_sec * SEC + rand_below(base_sec * SEC);
+}
+
+static void notify(struct session *s)
+{
+    s->o.on_change(s->o.arg);
+}
+
+static void set_state(struct session *s, enum session_state state)
+{
+    s->state = state;
+    notify(s);
+}
+
+static void set_error(struct session *s, const char *what, const char *text)
+{
+    _cleanup_free_ char *full = xasprintf("%s: %s", what, text);
+
+    if (!str_eq(s->error, full))
+        (void)log_warn(0, "exchange with the servers failed", KV("call", what), KV("error", text));
+    str_set(&s->error, full);
+    notify(s);
+}
+
+const char *session_token(const struct session *s)
+{
+    const char *jwt = journal_identity(s->o.journal);
+
+    return jwt ? jwt : s->o.secret_id;
+}
+
+/* --- contact --- */
+
+static void got_contact(struct session *s)
+{
+    bool first = !s->in_contact;
+
+    s->contact_ns = clock_boot_ns();
+    s->in_contact = true;
+    s->failures = 0;
+    servers_reachable(s->o.servers);
+    if (!first)
+        return;
+    log_info("a server answers", KV("server", pool_current(s->o.pool)));
+    s->o.on_contact(s->o.arg);
+}
+
+static void lost_contact(struct session *s, const char *what, const char *why)
+{
+    servers_unreachable(s->o.servers);
+    s->in_contact = false;
+    set_error(s, what, why);
+}
+
+/* Soon while there are servers that were not tried, then 1, 2, 4 .. 15 s, each with as much again
+ * at random. */
+static uint64_t retry_delay(struct session *s)
+{
+    const char *const *v;
+    size_t n = pool_servers(s->o.pool, &v);
+    unsigned failed = s->failures++, shift;
+
+    if (failed + 1 < n)
+        return 50 * NSEC_PER_MSEC + rand_below(150 * NSEC_PER_MSEC);
+    shift = MIN(failed + 1 - MAX((unsigned)n, 1U), 4U);
+    return spread(MIN(1U << shift, (unsigned)RETRY_MAX_SEC));
+}
+
+static void on_ping(void *arg, enum call_result how, const char *text, void *obj)
+{
+    struct session *s = arg;
+
+    (void)obj;
+    if (how == CALL_UNREACHABLE) {
+        lost_contact(s, "Status.Ping", text);
+        timer_set(&s->retry, retry_delay(s));
+        return;
+    }
+    got_contact(s); /* any answer shows that a server is there */
+    register_now(s);
+}
+
+static void connect_now(void *arg)
+{
+    struct session *s = arg;
+    struct generic_request q = {.q.region = (char *)(uintptr_t)s->o.region};
+    const char *const *v;
+
+    timer_stop(&s->retry);
+    if (call_busy(&s->call) || pool_servers(s->o.pool, &v) == 0)
+        return; /* session_servers_changed() comes when there is one */
+    call_start(&s->call, "Status.Ping", &desc_generic_request, &q, NULL, PING_SEC * SEC, on_ping);
+}
+
+/* --- what replies carry --- */
+
+static void take_ttl(struct session *s, int64_t ttl)
+{
+    if (ttl < TTL_MIN_SEC * (int64_t)SEC) {
+        if (!s->ttl_warned)
+            (void)log_warn(0, "the server gives no heartbeat TTL, using the least",
+                           KI("ttl_ns", ttl));
+        s->ttl_warned = true;
+        ttl = TTL_MIN_SEC * (int64_t)SEC;
+    }
+    s->ttl_ns = (uint64_t)MIN(ttl, TTL_MAX_SEC * (int64_t)SEC);
+}
+
+static void take_reply(struct session *s, const struct node_update_response *r)
+{
+    take_ttl(s, r->heartbeat_ttl);
+    servers_learned(s->o.servers, r->servers, r->n_servers);
+    pool_set_nodes(s->o.pool, r->num_nodes > 0 ? (uint64_t)r->num_nodes : 0);
+    if (!str_empty(r->leader_rpc_addr))
+        str_set(&s->leader, r->leader_rpc_addr);
+    if (!str_empty(r->signed_identity))
+        journal_set_identity(s->o.journal, r->signed_identity);
+}
+
+/* --- registration --- */
+
+static const char *register_token(struct session *s)
+{
+    if (!journal_registered(s->o.journal) || s->tried_plain) {
+        s->token = TOKEN_NONE;
+        return "";
+    }
+    s->token = journal_identity(s->o.journal) ? TOKEN_IDENTITY : TOKEN_SECRET;
+    return session_token(s);
+}
+
+static void registered(struct session *s, const struct node_update_response *r)
+{
+    enum need was = s->need;
+
+    take_reply(s, r);
+    journal_set_registered(s->o.journal);
+    (void)node_snap_unref(s->accepted);
+    s->accepted = s->sending;
+    s->sending = NULL;
+    s->tried_plain = false;
+    s->need = NEED_NOTHING;
+    s->n_registrations++;
+    str_set(&s->error, NULL);
+    log_info("node registered", KV("node_id", s->o.node_id), KV("server", pool_current(s->o.pool)),
+             KI("ttl_ms", s->ttl_ns / NSEC_PER_MSEC), KI("index", r->q.index));
+    set_state(s, SESSION_REGISTERED);
+    s->o.on_registered(s->o.arg, was != NEED_UNKNOWN);
+    if (was == NEED_FIRST)
+        beat_now(s); /* only a heartbeat makes a node ready */
+    else if (was == NEED_UNKNOWN)
+        session_beat_soon(s, rand_below(RECONNECT_SEC * SEC));
+    if (s->wanted != s->accepted)
+        session_set_node(s, s->wanted); /* what came while the call was under way */
+}
+
+static void register_denied(struct session *s, const char *text)
+{
+    if (s->token == TOKEN_IDENTITY) {
+        log_info("the signed identity is not accepted any more, going on with the secret");
+        journal_set_identity(s->o.journal, NULL);
+        register_now(s);
+    } else if (s->token == TOKEN_SECRET && !s->tried_plain) {
+        s->tried_plain = true; /* the node may have been collected: as if it were new */
+        register_now(s);
+    } else {
+        s->tried_plain = false;
+        set_error(s, "Node.Register", text);
+        timer_set(&s->retry, spread(15));
+    }
+}
+
+static void register_refused(struct session *s, const char *text)
+{
+    (void)log_error(0,
+                    "servers know this node by another secret and refuse it; restore the file "
+                    "secret-id, or purge the node at a server",
+                    KV("node_id", s->o.node_id), KV("error", text));
+    str_set(&s->error, text);
+    timer_stop(&s->beat);
+    set_state(s, SESSION_REFUSED);
+    timer_set(&s->retry, spread(15));
+}
+
+static void on_register(void *arg, enum call_result how, const char *text, void *obj)
+{
+    struct session *s = arg;
+
+    if (how == CALL_UNREACHABLE) {
+        lost_contact(s, "Node.Register", text);
+        timer_set(&s->retry, retry_delay(s));
+        return;
+    }
+    got_contact(s);
+    switch (how) {
+    case CALL_OK:
+        registered(s, obj);
+        break;
+    case CALL_DENIED:
+        register_denied(s, text);
+        break;
+    case CALL_MISMATCH:
+        register_refused(s, text);
+        break;
+    case CALL_NO_LEADER:
+        set_error(s, "Node.Register", text);
+        timer_set(&s->retry, spread(1));
+        break;
+    default:
+        set_error(s, "Node.Register", text);
+        timer_set(&s->retry, spread(15));
+    }
+}
+
+static void register_now(struct session *s)
+{
+    struct node_register_request q = {.w.region = (char *)(uintptr_t)s->o.region};
+    struct node node;
+
+    if (!s->wanted || s->need == NEED_NOTHING || call_busy(&s->call) || !s->in_contact)
+        return;
+    timer_stop(&s->retry);
+    (void)node_snap_unref(s->sending);
+    s->sending = node_snap_ref(s->wanted);
+    node = *s->sending->node; /* borrowed members; only the status is ours */
+    node.status = (char *)(uintptr_t)(s->n_registrations ? NODE_STATUS_READY : NODE_STATUS_INIT);
+    q.node = &node;
+    q.w.auth_token = (char *)(uintptr_t)register_token(s);
+    if (s->state != SESSION_REFUSED && s->need != NEED_CHANGE)
+        set_state(s, SESSION_REGISTERING);
+    call_start(&s->call, "Node.Register", &desc_node_register_request, &q,
+               &desc_node_update_response, REGISTER_SEC * SEC, on_register);
+}
+
+static void on_retry(void *arg)
+{
+    struct session *s = arg;
+
+    if (s->in_contact && s->need != NEED_NOTHING)
+        register_now(s);
+    else if (s->need != NEED_NOTHING)
+        connect_now(s);
+}
+
+static void on_change_due(void *arg)
+{
+    struct session *s = arg;
+
+    s->changed_once = true;
+    if (s->need != NEED_NOTHING || !node_registration_changed(s->accepted->node, s->wanted->node))
+        return;
+    s->need = NEED_CHANGE;
+    on_retry(s);
+}
+
+void session_set_node(struct session *s, const struct node_snap *snap)
+{
+    if (s->wanted != snap) {
+        (void)node_snap_unref(s->wanted);
+        s->wanted = node_snap_ref(snap);
+    }
+    if (!s->accepted) {
+        if (!timer_armed(&s->retry))
+            register_now(s);
+        return;
+    }
+    if (timer_armed(&s->change) || !node_registration_changed(s->accepted->node, snap->node))
+        return;
+    timer_set(&s->change, s->changed_once ? spread(CHANGE_SEC) : SEC);
+}
+
+void session_unknown(struct session *s, const char *why)
+{
+    if (s->need == NEED_FIRST || s->need == NEED_UNKNOWN)
+        return;
+    (void)log_warn(0, "the servers do not know this node, registering again",
+                   KV("node_id", s->o.node_id), KV("error", why));
+    s->need = NEED_UNKNOWN;
+    timer_stop(&s->beat);
+    call_cancel(&s->beat_call);
+    set_state(s, SESSION_REGISTERING);
+    timer_stop(&s->retry);
+    on_retry(s);
+}
+
+/* --- heartbeats --- */
+
+static void plan_beat(struct session *s, uint64_t in_ns)
+{
+    timer_set(&s->beat, in_ns);
+    notify(s);
+}
+
+/* nomad v2.0.5 client/client.go getHeartbeatRetryIntv: the later it gets, the sooner; long after
+ * the deadline again slower */
+static uint64_t beat_retry_delay(const struct session *s, enum call_result how)
+{
+    int64_t left, wait;
+
+    if (how == CALL_NO_LEADER)
+        return spread(5);
+    if (s->beat_ns == 0)
+        return spread(1);
+    left = (int64_t)(s->beat_ns + s->ttl_ns) - (int64_t)clock_boot_ns();
+    if (left < -30 * (int64_t)SEC)
+        left = -left;
+    else if (left < 0)
+        return spread(1);
+    wait = (int64_t)rand_below((uint64_t)left);
+    if (wait < (int64_t)SEC)
+        return spread(1);
+    return wait > 30 * (int64_t)SEC ? 25 * SEC + rand_below(5 * SEC) : (uint64_t)wait;
+}
+
+static void beaten(struct session *s, const struct node_update_response *r)
+{
+    if (r->q.index != 0 && s->n_beats > 0)
+        (void)log_warn(0, "the servers had given this node up, the heartbeat came late",
+                       KI("index", r->q.index));
+    else if (s->n_beats == 0)
+        log_info("first heartbeat accepted", KV("server", pool_current(s->o.pool)));
+    take_reply(s, r);
+    s->beat_ns = clock_boot_ns();
+    s->beat_wall_ns = clock_wall_ns();
+    s->n_beats++;
+    str_set(&s->error, NULL);
+    plan_beat(s, s->ttl_ns);
+}
+
+static void beat_denied(struct session *s, const char *text)
+{
+    if (!journal_identity(s->o.journal)) {
+        session_unknown(s, text); /* servers from 1.9 on answer so when the node was collected */
+        return;
+    }
+    log_info("the signed identity is not accepted any more, going on with the secret");
+    journal_set_identity(s->o.journal, NULL);
+    beat_now(s);
+}
+
+static void on_beat(void *arg, enum call_result how, const char *text, void *obj)
+{
+    struct session *s = arg;
+
+    if (how == CALL_UNREACHABLE)
+        lost_contact(s, "Node.UpdateStatus", text);
+    else
+        got_contact(s);
+    switch (how) {
+    case CALL_OK:
+        beaten(s, obj);
+        break;
+    case CALL_DENIED:
+        beat_denied(s, text);
+        break;
+    case CALL_UNKNOWN:
+    case CALL_MISMATCH:
+        session_unknown(s, text);
+        break;
+    default:
+        set_error(s, "Node.UpdateStatus", text);
+        plan_beat(s, beat_retry_delay(s, how));
+    }
+}
+
+static void beat_now(void *arg)
+{
+    struct session *s = arg;
+    struct node_update_status_request q = {
+        .node_id = (char *)(uintptr_t)s->o.node_id,
+        .status = (char *)(uintptr_t)NODE_STATUS_READY,
+        .w.region = (char *)(uintptr_t)s->o.region,
+        .w.auth_token = (char *)(uintptr_t)session_token(s),
+    };
+
+    timer_stop(&s->beat);
+    call_start(&s->beat_call, "Node.UpdateStatus", &desc_node_update_status_request, &q,
+               &desc_node_update_response, BEAT_SEC * SEC, on_beat);
+}
+
+void session_beat_soon(struct session *s, uint64_t in_ns)
+{
+    if (s->state != SESSION_REGISTERED || call_busy(&s->beat_call))
+        return;
+    if (!timer_armed(&s->beat) || s->beat.at_ns > clock_boot_ns() + in_ns)
+        plan_beat(s, in_ns);
+}
+
+/* --- the rest --- */
+
+void session_contact(struct session *s, bool ok, const char *why)
+{
+    if (ok) {
+        got_contact(s);
+        return;
+    }
+    if (!s->in_contact)
+        return;
+    lost_contact(s, "connection", why);
+    session_beat_soon(s, rand_below(RECONNECT_SEC * SEC));
+}
+
+void session_servers_changed(struct session *s)
+{
+    if (s->need != NEED_NOTHING && !s->in_contact)
+        connect_now(s);
+}
+
+void session_start(struct session *s)
+{
+    connect_now(s);
+}
+
+void session_status(const struct session *s, struct session_status *ret)
+{
+    *ret = (struct session_status){
+        .state = s->state,
+        .in_contact = s->in_contact,
+        .contact_ns = s->contact_ns,
+        .beat_ns = s->beat_ns,
+        .beat_wall_ns = s->beat_wall_ns,
+        .ttl_ns = s->ttl_ns,
+        .next_beat_ns = timer_armed(&s->beat) ? s->beat.at_ns : 0,
+        .n_registrations = s->n_registrations,
+        .n_beats = s->n_beats,
+        .leader = str_or_empty(s->leader),
+        .error = str_or_empty(s->error),
+    };
+}
+
+struct session *session_new(const struct session_opts *o)
+{
+    struct session *s = xnew0(struct session);
+
+    s->o = *o;
+    s->need = NEED_FIRST;
+    call_init(&s->call, o->pool, s);
+    call_init(&s->beat_call, o->pool, s);
+    timer_init(o->loop, &s->retry, "register", on_retry, s);
+    timer_init(o->loop, &s->beat, "heartbeat", beat_now, s);
+    timer_init(o->loop, &s->change, "node change", on_change_due, s);
+    return s;
+}
+
+struct session *session_free(struct session *s)
+{
+    if (!s)
+        return NULL;
+    call_cancel(&s->call);
+    call_cancel(&s->beat_call);
+    timer_stop(&s->retry);
+    timer_stop(&s->beat);
+    timer_stop(&s->change);
+    (void)node_snap_unref(s->wanted);
+    (void)node_snap_unref(s->sending);
+    (void)node_snap_unref(s->accepted);
+    free(s->leader);
+    free(s->error);
+    return mem_free(s);
+}
