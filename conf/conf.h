@@ -29,7 +29,10 @@ struct conf_plugin {
  * filled in */
 struct conf {
     char *region, *datacenter, *name; /* name: host name by default */
-    char *data_dir, *bind_addr;
+    char *data_dir;
+    char *bind_addr;   /* default: picketd 127.0.0.1, picket-server 0.0.0.0 */
+    bool bind_default; /* bind_addr was not configured: loopback may be advertised */
+    bool dev;          /* -dev: bound to loopback, which may be advertised */
     int64_t port_http, port_rpc, port_serf;
     char *address_http, *address_rpc;     /* addresses {} */
     char *advertise_http, *advertise_rpc; /* advertise {} */
@@ -58,6 +61,7 @@ struct conf {
         bool no_host_uuid;             /* default true */
         bool gc_volumes_on_node_gc;
         int64_t node_max_allocs;
+        bool default_ineligible;
         bool nomad_service_discovery;  /* default true */
         struct conf_volume *volumes;
         size_t n_volumes;
