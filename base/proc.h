@@ -1,10 +1,13 @@
 /* base/proc.h - run a child program with a deadline and a ceiling on its output.
  *
- * The child gets its own process group, an empty stdin, stdout on a pipe to us, stderr likewise
- * (the last bytes of it are kept for error texts), a cleared signal mask, and no other descriptor.
- * At the deadline the whole group gets SIGKILL.  A child in an uninterruptible wait does not die
- * from it: proc_on_end is then called with PROC_HUNG and the child is left behind, still watched,
- * until it does end (proc_on_gone).
+ * The child gets its own process group, the given input (or nothing) on stdin, stdout on a pipe to
+ * us, stderr likewise (the last bytes of it are kept for error texts), a cleared signal mask, and
+ * no other descriptor.  It cannot gain privileges (no_new_privs) and dies with the thread that
+ * started it.  At the deadline, and when it has ended by itself, the whole group gets SIGKILL.  A
+ * child in an uninterruptible wait does not die from it: on_end is then called with PROC_HUNG and
+ * the child is left behind, still watched, until it does end (on_gone).
+ *
+ * SIGCHLD must be blocked (loop_block_signals).
  */
 #pragma once
 
@@ -12,6 +15,8 @@
 #include "base/loop.h"
 
 struct proc;
+
+enum { PROC_INPUT_MAX = 64 * 1024 };
 
 enum proc_end {
     PROC_EXITED,    /* status = exit code */
@@ -28,11 +33,11 @@ struct proc_opts {
     size_t output_max;       /* bytes of stdout */
     size_t memory_max;       /* RLIMIT_AS in bytes; 0 = none */
     const char *cwd;         /* NULL = keep */
-    const void *input;       /* stdin content, at most 64 KiB (one pipe's worth); NULL = none */
+    const void *input;       /* stdin content, at most PROC_INPUT_MAX; NULL = none */
     size_t input_len;
     /* stdout as it arrives (borrowed) */
     void (*on_output)(void *arg, const uint8_t *p, size_t n);
-    /* once; after the pipe has ended and the child was reaped, or PROC_HUNG */
+    /* once; after the child was reaped and what it wrote has been passed on, or PROC_HUNG */
     void (*on_end)(void *arg, enum proc_end how, int status, const char *stderr_tail);
     /* once, only after PROC_HUNG, when the child is gone at last; may be NULL */
     void (*on_gone)(void *arg);
@@ -43,10 +48,18 @@ struct proc_opts {
 int proc_start(struct loop *l, const struct proc_opts *o, struct proc **ret,
                struct err *e) _must_check_;
 pid_t proc_pid(const struct proc *p);
+/* a new deadline, counted from now; 0 = at once.  Nothing happens once the child was killed. */
+void proc_set_deadline(struct proc *p, uint64_t in_ns);
+/* what the child was waiting for when its deadline passed (proc_describe_wait); "" before. Borrowed
+ * until proc_free(). */
+const char *proc_wait_text(const struct proc *p);
+/* what it has written to stderr so far, the last bytes; borrowed until the next turn of the loop */
+const char *proc_stderr_tail(const struct proc *p);
 /* kills the group, forgets the callbacks and frees it (the child is reaped in the background);
- * NULL-safe; returns NULL.  Also right inside and after on_end. */
+ * NULL-safe; returns NULL.  Also right inside every callback. */
 struct proc *proc_free(struct proc *p);
 
-/* What a process hangs on, for people: state, kernel wait channel, system call with the path behind
- * its first descriptor where there is one.  Owned by the caller; "" when nothing can be read. */
+/* What a process hangs on, for people: state, kernel wait channel, system call with the file behind
+ * its first descriptor where there is one.  Never touches the memory of the process, whose locks
+ * may be what it hangs on.  Owned by the caller; "" when nothing can be read. */
 char *proc_describe_wait(pid_t pid) _must_check_;

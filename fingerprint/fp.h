@@ -5,20 +5,22 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "model/node.h"
 #include "model/why.h"
 
 struct fp {
-    char *probe;              /* name of the row that ran */
-    bool ok;                  /* false: error says why there is no result */
+    char *probe;  /* name of the row that ran */
+    bool ok;      /* false: error says why there is no result */
+    bool partial; /* more may come; what counts when the rest hangs */
     char *error;
     int64_t took_us;          /* wall time the probe needed */
     struct strmap attributes; /* for Node.Attributes */
     struct strmap local;      /* facts for the local API only (design decision 7) */
     struct strmap links;
-    struct strmap sources;    /* attribute or fact name -> where it was read */
-    struct why *whys;         /* named checks, in the order made */
+    struct strmap sources; /* attribute or fact name -> where it was read */
+    struct why *whys;      /* named checks, in the order made */
     size_t n_whys;
     /* parts of NodeResources; absent = not this probe's */
     struct node_cpu *cpu;
@@ -53,3 +55,13 @@ void fp_why(struct fp *fp, const char *id, const char *looked, enum why_result r
             const char *found, const char *fix);
 /* the probe failed as a whole: ok = false, "what: strerror"; returns r */
 int fp_fail(struct fp *fp, int r, const char *fmt, ...) _printf_(3, 4);
+/* the entry of a driver or volume, made when missing, kept in key order; borrowed until the next */
+struct driver_info *fp_driver(struct fp *fp, const char *name);
+struct host_volume *fp_host_volume(struct fp *fp, const char *name);
+
+/* On the pipe a result is a u32 length in network order and so many bytes of msgpack. */
+void fp_write_record(struct buf *b, const struct fp *fp);
+/* Takes the first record from p.  0 and its length on the pipe; -EAGAIN when more bytes are needed;
+ * -EMSGSIZE when it claims more than PROBE_RECORD_MAX; -EBADMSG.  The result is the caller's. */
+int fp_read_record(const uint8_t *p, size_t n, struct fp **ret, size_t *ret_used,
+                   struct err *e) _must_check_;

@@ -26,22 +26,22 @@ extern const struct desc desc_probe_host_network;
 /* the part of the client configuration that probes need; travels to picket-probe as msgpack on its
  * stdin (desc_probe_conf) */
 struct probe_conf {
-    char *alloc_dir;            /* storage is measured there */
-    char *network_interface;    /* "" = the default route's */
-    int64_t network_speed;      /* Mbit/s, 0 = detect */
-    int64_t cpu_total_compute;  /* MHz, 0 = detect */
-    int64_t memory_total_mb;    /* 0 = detect */
-    int64_t disk_total_mb;      /* 0 = detect */
-    char *reservable_cores;     /* cpulist */
+    char *alloc_dir;           /* storage is measured there */
+    char *network_interface;   /* "" = the default route's */
+    int64_t network_speed;     /* Mbit/s, 0 = detect */
+    int64_t cpu_total_compute; /* MHz, 0 = detect */
+    int64_t memory_total_mb;   /* 0 = detect */
+    int64_t disk_total_mb;     /* 0 = detect */
+    char *reservable_cores;    /* cpulist */
     char *reserved_cores;
     int64_t reserved_cpu_mhz;
     char *preferred_address_family;
-    char *http_addr;            /* advertised */
-    char *nomad_version;        /* advertised as nomad.version */
+    char *http_addr;     /* advertised */
+    char *nomad_version; /* advertised as nomad.version */
     char *picket_version;
     bool service_discovery;
-    struct strmap options;      /* client.options */
-    struct strmap plugins;      /* plugin name -> its config as JSON text */
+    struct strmap options; /* client.options */
+    struct strmap plugins; /* plugin name -> its config as JSON text */
     struct probe_volume *volumes;
     size_t n_volumes;
     struct probe_host_network *host_networks;
@@ -52,7 +52,11 @@ extern const struct desc desc_probe_conf;
 struct probe_ctx {
     const char *root; /* "" = the real file system; else a fixture tree with proc/ sys/ etc/ */
     const struct probe_conf *conf;
-    uint64_t deadline_ms;
+    unsigned euid; /* whose rights count */
+    bool trace;    /* probe_step() writes to stderr */
+    /* sends what was found so far (fp->partial); NULL when nobody listens */
+    void (*emit)(void *arg, const struct fp *fp);
+    void *arg;
 };
 
 enum probe_class {
@@ -62,13 +66,27 @@ enum probe_class {
 
 struct probe {
     const char *name;
-    const char *summary;   /* one line of help */
+    const char *summary; /* one line of help */
     enum probe_class class;
     unsigned deadline_ms;
-    unsigned period_sec;   /* 0 = once and on reload */
+    unsigned period_sec; /* 0 = once and on reload */
+    uint64_t caps;       /* PROBE_CAP() bits it needs; every other capability is dropped */
     int (*run)(struct probe_ctx *ctx, struct fp *fp); /* 0, or what fp_fail() returned */
 };
+
+#define PROBE_CAP(cap) (UINT64_C(1) << (cap))
 
 /* host probes, in the order they are merged */
 extern const struct probe *const probes[];
 extern const size_t n_probes;
+
+/* Says what is done next that may take long or hang, so that the parent can tell. */
+void probe_step(const struct probe_ctx *ctx, const char *fmt, ...) _printf_(2, 3);
+/* Whether the lists <kind>.allowlist and <kind>.denylist of the options (or their old names
+ * whitelist, blacklist) keep name from running; kind is "fingerprint" or "driver".  NULL when not,
+ * else which option says so, owned by the caller (fact: fingerprints 1.2). */
+char *probe_denied_by(const struct probe_conf *conf, const char *kind, const char *name);
+/* fills the empty fields that have a default */
+void probe_conf_defaults(struct probe_conf *conf);
+/* ParseBool of an option; false when it is missing or not a boolean */
+bool probe_option_bool(const struct probe_conf *conf, const char *name);

@@ -12,7 +12,7 @@
 struct probe_run;
 
 enum probe_state {
-    PROBE_NEVER,   /* no result yet */
+    PROBE_NEVER, /* no result yet */
     PROBE_GOOD,
     PROBE_FAILED,  /* ran and reported an error, crashed, or could not be started */
     PROBE_TIMEOUT, /* killed at its deadline */
@@ -25,20 +25,20 @@ struct probe_status {
     const char *name;
     enum probe_class class;
     enum probe_state state;
-    const struct fp *fp;      /* last good result (borrowed), NULL when there never was one */
-    bool stale;               /* fp is older than the last attempt */
-    uint64_t fp_at_ns;        /* CLOCK_BOOTTIME when fp came in */
+    const struct fp *fp; /* last good result (borrowed), NULL when there never was one */
+    bool stale;          /* fp is older than the last attempt */
+    uint64_t fp_at_ns;   /* CLOCK_BOOTTIME when fp came in */
     uint64_t tried_at_ns;
-    int64_t took_us;          /* of the last attempt */
-    const char *reason;       /* why state is not GOOD; "" otherwise */
+    int64_t took_us;    /* of the last attempt */
+    const char *reason; /* why state is not GOOD; "" otherwise */
 };
 
 struct probe_run_opts {
     struct loop *loop;
-    const char *probe_path;           /* the picket-probe binary */
-    const struct probe *const *rows;  /* host probes and driver probes together */
+    const char *probe_path;          /* the picket-probe binary */
+    const struct probe *const *rows; /* host probes and driver probes together */
     size_t n_rows;
-    const struct probe_conf *conf;    /* borrowed until probe_run_set_conf() */
+    const struct probe_conf *conf; /* borrowed until probe_run_set_conf() */
     /* one probe has a new status */
     void (*on_change)(void *arg, const struct probe_status *st);
     /* every probe has answered, failed or passed its deadline once */
@@ -48,7 +48,7 @@ struct probe_run_opts {
 struct probe_run *probe_run_new(const struct probe_run_opts *o);
 struct probe_run *probe_run_free(struct probe_run *r);
 DEFINE_CLEANUP(struct probe_run, probe_run_free)
-void probe_run_start(struct probe_run *r);       /* the first round, then by period */
+void probe_run_start(struct probe_run *r); /* the first round, then by period */
 void probe_run_set_conf(struct probe_run *r, const struct probe_conf *conf); /* and run all again */
 size_t probe_run_count(const struct probe_run *r);
 void probe_run_status(const struct probe_run *r, size_t i, struct probe_status *ret);

@@ -1,0 +1,121 @@
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/str.h"
+#include "fingerprint/look.h"
+#include "fingerprint/mounts.h"
+#include "fingerprint/rows.h"
+
+/* Static host volumes (host_volume blocks).  Nomad's client does not start when one is missing and
+ * never looks again; here such a volume is left out with the reason, looked at again and again, and
+ * published once it is there (fact: fingerprints 9.1, pain 18).
+ *
+ * Volumes on file systems that other machines serve are looked at last, after the others have been
+ * sent as a partial result: should the probe hang there, those are still known. */
+
+enum {
+    VOLUMES_DEADLINE_MS = 5000,
+    VOLUMES_PERIOD_SEC = 60,
+};
+
+static const char *kind_of(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        return "folder";
+    case S_IFREG:
+        return "file";
+    case S_IFBLK:
+        return "block device";
+    default:
+        return "special file";
+    }
+}
+
+static void refuse(struct fp *fp, const struct probe_volume *v, const char *found, const char *fix)
+{
+    _cleanup_free_ char *id = xasprintf("host_volume.%s", str_or_empty(v->name));
+
+    fp_why(fp, id, str_or_empty(v->path), WHY_FAILED, found, fix);
+}
+
+static void publish(struct fp *fp, const struct probe_volume *v, const struct stat *st)
+{
+    _cleanup_free_ char *id = xasprintf("host_volume.%s", v->name);
+    struct host_volume *hv = fp_host_volume(fp, v->name);
+
+    str_set(&hv->name, v->name);
+    str_set(&hv->path, v->path);
+    hv->read_only = v->read_only;
+    fp_why(fp, id, v->path, WHY_OK, kind_of(st->st_mode), "");
+}
+
+static void look_at(struct probe_ctx *ctx, struct fp *fp, const struct probe_volume *v)
+{
+    _cleanup_free_ char *path = NULL;
+    struct stat st;
+
+    if (str_empty(v->name)) {
+        refuse(fp, v, "the block has no name", "give it one: host_volume \"name\" { ... }");
+        return;
+    }
+    if (str_empty(v->path)) {
+        refuse(fp, v, "Missing path in host_volume config", "add path = \"/a/folder\"");
+        return;
+    }
+    path = look_path(ctx, "%s", v->path);
+    probe_step(ctx, "host_volume \"%s\": stat %s", v->name, v->path);
+    if (stat(path, &st) < 0) {
+        int r = -errno;
+        _cleanup_free_ char *fix = xasprintf("mkdir -p %s, or mount it", v->path);
+
+        refuse(fp, v, strerror(-r), r == -ENOENT ? fix : "");
+        return;
+    }
+    publish(fp, v, &st);
+}
+
+static bool is_remote(const struct mounts *m, const struct probe_volume *v)
+{
+    const struct mount *on = str_empty(v->path) ? NULL : mounts_by_path(m, v->path);
+
+    return on && mounts_is_remote(on->fstype);
+}
+
+static int volumes_run(struct probe_ctx *ctx, struct fp *fp)
+{
+    const struct probe_conf *c = ctx->conf;
+    _cleanup_mounts_ struct mounts mounts = {0};
+    size_t n_remote = 0;
+
+    (void)!mounts_read(ctx, &mounts); /* without it all count as local */
+    for (size_t i = 0; i < c->n_volumes; i++) {
+        if (is_remote(&mounts, &c->volumes[i]))
+            n_remote++;
+        else
+            look_at(ctx, fp, &c->volumes[i]);
+    }
+    if (n_remote == 0)
+        return 0;
+    if (ctx->emit) {
+        fp->partial = true;
+        ctx->emit(ctx->arg, fp);
+        fp->partial = false;
+    }
+    for (size_t i = 0; i < c->n_volumes; i++)
+        if (is_remote(&mounts, &c->volumes[i]))
+            look_at(ctx, fp, &c->volumes[i]);
+    return 0;
+}
+
+const struct probe probe_volumes = {
+    .name = "volumes",
+    .summary = "host volumes of the configuration",
+    .class = PROBE_SLOW,
+    .deadline_ms = VOLUMES_DEADLINE_MS,
+    .period_sec = VOLUMES_PERIOD_SEC,
+    .caps = PROBE_CAP(CAP_DAC_READ_SEARCH),
+    .run = volumes_run,
+};
