@@ -18,6 +18,9 @@
  * Rows stand in ascending byte order of their names (Nomad prints fields sorted); F_EMBED rows,
  * whose fields are flattened into the outer map on msgpack, stand last.
  *
+ * A struct that stands in maps (MAPVEC) has `char *key` as its first member, no row for it, and is
+ * declared with DESC_KEYED: the key is then copied, compared and freed with the rest.
+ *
  * Nil against empty: a NULL pointer is Go's nil (JSON null, msgpack nil), a non-NULL one with count
  * 0 the empty one ([] {}).  NULL strings are "".  Every pointer in a described struct is owned.
  */
@@ -61,7 +64,10 @@ enum field_flags {
     F_OMITEMPTY = 1 << 1, /* left out of JSON and msgpack when zero, nil or empty */
     F_NO_JSON = 1 << 2,   /* never in JSON */
     F_NO_MP = 1 << 3,     /* never on msgpack */
-    F_RECV = 1 << 4, /* msgpack: decoded when present, never encoded (fields of old releases) */
+    F_RECV = 1 << 4,     /* msgpack: decoded when present, never encoded (fields of old releases) */
+    F_DURATION = 1 << 5, /* I64 that is a time.Duration in Go: for the texts of type errors */
+    F_INT = 1 << 6,      /* I64 that is an int in Go: likewise */
+    D_KEYED = 1 << 16,   /* of a desc: the first member is the char *key of a MAPVEC element */
 };
 
 struct bytes {
@@ -106,11 +112,11 @@ struct field {
 };
 
 struct desc {
-    const char *name; /* Go's name of the struct, for messages and docs */
+    const char *name; /* "desc_x", or Go's name of the type where messages show it */
     size_t size;
     const struct field *fields;
     size_t n_fields;
-    unsigned flags; /* F_OMITEMPTY = every field has it */
+    unsigned flags; /* F_OMITEMPTY = every field has it; D_KEYED */
 };
 
 #define OFF_IF(m, ct)                                                                              \
@@ -148,6 +154,15 @@ struct desc {
     const struct desc var = {#var, sizeof(type), table, ARRAY_LEN(table), 0}
 #define DESC_OMITEMPTY(var, type, table)                                                           \
     const struct desc var = {#var, sizeof(type), table, ARRAY_LEN(table), F_OMITEMPTY}
+/* an element of a MAPVEC: its first member is char *key */
+#define DESC_KEYED(var, type, table)                                                               \
+    _Static_assert(offsetof(type, key) == 0 &&                                                     \
+                       __builtin_types_compatible_p(__typeof__(((type *)0)->key), char *),         \
+                   "the first member of a keyed struct is char *key");                             \
+    const struct desc var = {#var, sizeof(type), table, ARRAY_LEN(table), D_KEYED}
+/* with Go's name of the type, package included ("api.DrainSpec"), which JSON type errors show */
+#define DESC_GO(var, type, table, go)                                                              \
+    const struct desc var = {go, sizeof(type), table, ARRAY_LEN(table), 0}
 
 /* address of a field, and of its count, inside an object */
 static inline void *field_at(const struct field *f, const void *obj)

@@ -1,4 +1,4 @@
-/* codec/js.h - JSON as Nomad writes it, and JSON read by json-c.
+/* codec/js.h - JSON as Nomad writes it, and JSON read into described structs.
  *
  * Writing goes straight into a bounded buffer: fields in table order, map keys sorted, null for
  * nil, [] and {} for empty, times as RFC 3339 (zero = null), floats in the shortest form that reads
@@ -32,7 +32,15 @@ int js_from_mp(struct buf *b, const void *p, size_t n) _must_check_;
  * strings are copied untouched. */
 void js_pretty(struct buf *out, const char *json, size_t n);
 
-/* Decodes a JSON object: keys exactly, else without case; unknown keys ignored; null = zero.
- * Texts of type errors follow Go's encoding/json. */
+/* Decodes the first JSON value of the text, an object or null, into obj (zeroed or holding a
+ * value); what stands behind it is ignored.  Keys are matched exactly, else without case; unknown
+ * keys are ignored; null = zero; of double keys the last wins.  Fields with F_NO_JSON and F_EMBED's
+ * own are as in writing; F_SECRET fields are read.  -EINVAL with the texts of Go's encoding/json
+ * ("unexpected EOF", "json: cannot unmarshal string into ..."), -EMSGSIZE (MP_EXPAND_MAX), -ENOMEM;
+ * nesting is limited by JSON_DEPTH_MAX.  On failure obj holds what was read: ops_clear() it. */
 int js_decode(const struct desc *d, const char *text, size_t n, void *obj,
               struct err *e) _must_check_;
+/* Finds the first JSON value of a text and checks its syntax, in the words of Go's scanner. -EINVAL
+ */
+int js_scan(const char *text, size_t n, const char **ret, size_t *ret_n,
+            struct err *e) _must_check_;

@@ -58,6 +58,8 @@ struct mp_token {
 };
 /* 0; -EAGAIN when the input ends too early; -EBADMSG when it can never be right */
 int mp_next(struct mp_in *in, struct mp_token *ret) _must_check_;
+/* the 15 (or 16) bytes of a time; -EBADMSG when they are none or outside of the years 1 to 9999 */
+int mp_time_parse(const uint8_t *p, size_t n, struct gotime *ret) _must_check_;
 /* steps over one whole object; same errors */
 int mp_skip(struct mp_in *in) _must_check_;
 
@@ -65,21 +67,24 @@ int mp_skip(struct mp_in *in) _must_check_;
  * are needed, -EMSGSIZE when it is or claims to be longer than max, -EBADMSG.  Repeated calls on a
  * growing buffer may pass the same state (zeroed at first) to go on where the last one stopped. */
 struct mp_frame {
-    size_t at;                         /* bytes already understood */
+    size_t at;                   /* bytes already understood */
     uint64_t left[MP_DEPTH_MAX]; /* objects still missing per level */
     unsigned depth;
 };
 int mp_frame(struct mp_frame *f, const void *p, size_t n, size_t max, size_t *ret_len) _must_check_;
 
-/* Decodes one object into obj (zeroed or holding a value that is cleared field by field as it is
- * replaced).  On failure obj holds what was read so far: clear it with ops_clear().  Errors name
- * the field: "Node.Drivers[docker].Healthy: expected bool, found str". */
+/* Decodes exactly one object into obj (zeroed or holding a value that is cleared field by field as
+ * it is replaced).  On failure obj holds what was read so far: clear it with ops_clear().  Errors
+ * name the field: "Node.Drivers[docker].Healthy: expected bool, found str". -EBADMSG, -EMSGSIZE
+ * (MP_EXPAND_MAX), -ENOMEM. */
 int mp_decode(const struct desc *d, const void *p, size_t n, void *obj, struct err *e) _must_check_;
 /* the same at a cursor, which is moved behind the object */
 int mp_decode_at(const struct desc *d, struct mp_in *in, void *obj, struct err *e) _must_check_;
 
-/* --- packed maps: stored objects are changed key by key, so that fields we do not know survive --- */
-/* finds a top-level key; the value's bytes (one whole object) stay inside p.  -ENOENT, -EBADMSG */
+/* --- packed maps: stored objects are changed key by key, so that fields we do not know survive ---
+ */
+/* finds a top-level key (of doubles the last, as mp_decode()); the value's bytes (one whole object)
+ * stay inside p.  -ENOENT, -EBADMSG */
 int mp_map_find(const void *p, size_t n, const char *key, const uint8_t **ret,
                 size_t *ret_n) _must_check_;
 struct mp_patch {
@@ -87,6 +92,8 @@ struct mp_patch {
     const void *value; /* one whole msgpack object; NULL = remove the key */
     size_t n;
 };
-/* copies the map at p to out with the given keys replaced, added or removed */
+/* Copies the map at p to out with the given keys (64 at most, each once) replaced in place, added
+ * at the end, or removed; all other entries are copied byte for byte.  -EBADMSG: p is no map;
+ * -EINVAL: a value is not one object; -EMSGSIZE: out is full. */
 int mp_map_patch(const void *p, size_t n, const struct mp_patch *patches, size_t n_patches,
                  struct buf *out) _must_check_;

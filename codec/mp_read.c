@@ -1,0 +1,465 @@
+/* codec/mp_read.c - tokens, whole objects, frames and packed maps.  Nothing here allocates, but for
+ * the buffer that a patched map is written to. */
+#include <errno.h>
+#include <string.h>
+
+#include "codec/mp.h"
+
+static uint64_t get(const uint8_t *p, size_t size)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < size; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static double get_float(uint64_t bits, size_t size)
+{
+    uint32_t small = (uint32_t)bits;
+    float f;
+    double d;
+
+    if (size == 4) {
+        memcpy(&f, &small, sizeof(f));
+        return (double)f;
+    }
+    memcpy(&d, &bits, sizeof(d));
+    return d;
+}
+
+static void set_uint(struct mp_token *t, uint64_t v)
+{
+    t->type = MP_INT;
+    t->i = (int64_t)v;
+    t->u = v;
+    t->is_unsigned = v > INT64_MAX;
+}
+
+static void set_int(struct mp_token *t, uint64_t bits, size_t size)
+{
+    unsigned shift = (unsigned)(64 - 8 * size);
+
+    t->type = MP_INT;
+    t->i = (int64_t)(bits << shift) >> shift;
+    t->u = (uint64_t)t->i;
+}
+
+/* bytes of the number (length, count or value) behind each type byte from c0 to df */
+static const uint8_t head_size[32] = {
+    0, 0, 0, 0, 1, 2, 4, 1,
+    2, 4, 4, 8, 1, 2, 4, 8, /* c0 .. cf: nil, -, bools, bin, ext, floats, uints */
+    1, 2, 4, 8, 0, 0, 0, 0,
+    0, 1, 2, 4, 2, 4, 2, 4, /* d0 .. df: ints, fixext, str, array, map */
+};
+
+/* takes n bytes of content */
+static int take(struct mp_in *in, struct mp_token *t, enum mp_type type, uint64_t n)
+{
+    if (n > (uint64_t)(in->end - in->p))
+        return -EAGAIN;
+    t->type = type;
+    t->p = in->p;
+    t->n = (size_t)n;
+    in->p += n;
+    return 0;
+}
+
+/* notes a count; each item takes at least a byte, so a count beyond what is left cannot be whole */
+static int count(const struct mp_in *in, struct mp_token *t, enum mp_type type, uint64_t n)
+{
+    if ((type == MP_MAP ? 2 * n : n) > (uint64_t)(in->end - in->p))
+        return -EAGAIN;
+    t->type = type;
+    t->n = (size_t)n;
+    return 0;
+}
+
+static int token_of_head(struct mp_in *in, uint8_t c, uint64_t v, struct mp_token *t)
+{
+    switch (c) {
+    case 0xc0:
+        t->type = MP_NIL;
+        return 0;
+    case 0xc2:
+    case 0xc3:
+        t->type = MP_BOOL;
+        t->b = c == 0xc3;
+        return 0;
+    case 0xc4: /* bin: only read, never written */
+    case 0xc5:
+    case 0xc6:
+    case 0xd9: /* str8: likewise */
+    case 0xda:
+    case 0xdb:
+        return take(in, t, MP_STR, v);
+    case 0xc7: /* ext: a type byte, then the content */
+    case 0xc8:
+    case 0xc9:
+        return take(in, t, MP_EXT, v + 1);
+    case 0xca:
+    case 0xcb:
+        t->type = MP_FLOAT;
+        t->f = get_float(v, c == 0xca ? 4 : 8);
+        return 0;
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf:
+        set_uint(t, v);
+        return 0;
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3:
+        set_int(t, v, head_size[c - 0xc0]);
+        return 0;
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8:
+        return take(in, t, MP_EXT, (UINT64_C(1) << (c - 0xd4)) + 1);
+    case 0xdc:
+    case 0xdd:
+        return count(in, t, MP_ARRAY, v);
+    case 0xde:
+    case 0xdf:
+        return count(in, t, MP_MAP, v);
+    default:
+        return -EBADMSG; /* c1 */
+    }
+}
+
+static int read_token(struct mp_in *in, struct mp_token *t)
+{
+    uint8_t c, size;
+    uint64_t v;
+
+    *t = (struct mp_token){0};
+    if (in->p >= in->end)
+        return -EAGAIN;
+    c = *in->p++;
+    if (c <= 0x7f) {
+        set_uint(t, c);
+        return 0;
+    }
+    if (c >= 0xe0) {
+        set_int(t, c, 1);
+        return 0;
+    }
+    if (c <= 0x8f)
+        return count(in, t, MP_MAP, c & 15);
+    if (c <= 0x9f)
+        return count(in, t, MP_ARRAY, c & 15);
+    if (c <= 0xbf)
+        return take(in, t, MP_STR, c & 31);
+    size = head_size[c - 0xc0];
+    if (size > in->end - in->p)
+        return -EAGAIN;
+    v = get(in->p, size);
+    in->p += size;
+    return token_of_head(in, c, v, t);
+}
+
+int mp_next(struct mp_in *in, struct mp_token *ret)
+{
+    struct mp_in at = *in;
+    int r = read_token(&at, ret);
+
+    if (r < 0)
+        return r;
+    *in = at;
+    return 0;
+}
+
+/* seconds from year 1 to year 10000: what RFC 3339 can say */
+#define TIME_SEC_MAX UINT64_C(315537897600)
+
+int mp_time_parse(const uint8_t *p, size_t n, struct gotime *ret)
+{
+    uint64_t sec;
+    uint32_t nsec;
+    int16_t zone;
+
+    if ((n != 15 || p[0] != 1) && (n != 16 || p[0] != 2))
+        return -EBADMSG;
+    sec = get(p + 1, 8);
+    nsec = (uint32_t)get(p + 9, 4);
+    zone = (int16_t)(uint16_t)get(p + 13, 2); /* the 16th byte are seconds of odd zones */
+    if (sec >= TIME_SEC_MAX || nsec >= NSEC_PER_SEC)
+        return -EBADMSG;
+    *ret = (struct gotime){(int64_t)sec, nsec, zone == -1 ? 0 : zone};
+    return 0;
+}
+
+/* objects that a token says will follow it */
+static uint64_t inner(const struct mp_token *t)
+{
+    if (t->type == MP_ARRAY)
+        return t->n;
+    return t->type == MP_MAP ? 2 * (uint64_t)t->n : 0;
+}
+
+int mp_skip(struct mp_in *in)
+{
+    struct mp_in at = *in;
+    uint64_t left[MP_DEPTH_MAX];
+    unsigned depth = 0;
+
+    do {
+        struct mp_token t;
+        int r = read_token(&at, &t);
+
+        if (r < 0)
+            return r;
+        if (inner(&t) > 0) {
+            if (depth == MP_DEPTH_MAX)
+                return -EBADMSG;
+            left[depth++] = inner(&t);
+            continue;
+        }
+        while (depth > 0 && --left[depth - 1] == 0)
+            depth--;
+    } while (depth > 0);
+    *in = at;
+    return 0;
+}
+
+/* ---- frames ---- */
+
+/* Length of the token at p as far as it can be told: the head, or head and content of strings. */
+struct extent {
+    uint64_t bytes; /* of this token; for containers of its head */
+    uint64_t items; /* objects that follow */
+};
+
+/* 0, -EAGAIN (not even the head is there), -EBADMSG */
+static int measure(const uint8_t *p, size_t n, struct extent *ret)
+{
+    uint8_t c, size;
+    uint64_t v;
+
+    *ret = (struct extent){.bytes = 1};
+    if (n == 0)
+        return -EAGAIN;
+    c = p[0];
+    if (c <= 0x7f || c >= 0xe0)
+        return 0;
+    if (c <= 0x9f) {
+        ret->items = c <= 0x8f ? 2 * (c & 15u) : c & 15u;
+        return 0;
+    }
+    if (c <= 0xbf) {
+        ret->bytes += c & 31;
+        return 0;
+    }
+    if (c == 0xc1)
+        return -EBADMSG;
+    size = head_size[c - 0xc0];
+    if (n < 1u + size)
+        return -EAGAIN;
+    v = get(p + 1, size);
+    ret->bytes += size;
+    if ((c >= 0xc4 && c <= 0xc6) || (c >= 0xd9 && c <= 0xdb))
+        ret->bytes += v;
+    else if (c >= 0xc7 && c <= 0xc9)
+        ret->bytes += v + 1;
+    else if (c >= 0xd4 && c <= 0xd8)
+        ret->bytes += (UINT64_C(1) << (c - 0xd4)) + 1;
+    else if (c == 0xdc || c == 0xdd)
+        ret->items = v;
+    else if (c == 0xde || c == 0xdf)
+        ret->items = 2 * v;
+    return 0;
+}
+
+/* every missing object takes a byte at least */
+static uint64_t pending(const struct mp_frame *f)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < f->depth; i++)
+        sum += f->left[i];
+    /* an open object is counted by its parent too: its own head is there already */
+    return f->depth > 0 ? sum - (f->depth - 1) : 0;
+}
+
+int mp_frame(struct mp_frame *f, const void *p, size_t n, size_t max, size_t *ret_len)
+{
+    do {
+        struct extent e;
+        int r = measure((const uint8_t *)p + f->at, n - f->at, &e);
+
+        if (r == -EAGAIN)
+            return n >= max ? -EMSGSIZE : -EAGAIN;
+        if (r < 0)
+            return r;
+        if (e.bytes > max - f->at)
+            return -EMSGSIZE;
+        if (e.bytes > n - f->at)
+            return -EAGAIN;
+        f->at += (size_t)e.bytes;
+        if (e.items > 0) {
+            if (f->depth == MP_DEPTH_MAX)
+                return -EBADMSG;
+            f->left[f->depth++] = e.items;
+            if (pending(f) > max - f->at)
+                return -EMSGSIZE;
+            continue;
+        }
+        while (f->depth > 0 && --f->left[f->depth - 1] == 0)
+            f->depth--;
+    } while (f->depth > 0);
+    *ret_len = f->at;
+    *f = (struct mp_frame){0};
+    return 0;
+}
+
+/* ---- packed maps ---- */
+
+static bool key_is(const struct mp_token *t, const char *key)
+{
+    return t->type == MP_STR && t->n == strlen(key) && memcmp(t->p, key, t->n) == 0;
+}
+
+static int open_map(struct mp_in *in, size_t *ret_n)
+{
+    struct mp_token t;
+    int r = mp_next(in, &t);
+
+    if (r < 0 || t.type != MP_MAP)
+        return -EBADMSG;
+    *ret_n = t.n;
+    return 0;
+}
+
+/* one entry: where key and value begin, and its key as a token */
+struct entry {
+    const uint8_t *key, *value, *end;
+    struct mp_token name;
+};
+
+static int next_entry(struct mp_in *in, struct entry *ret)
+{
+    struct mp_in key;
+
+    ret->key = in->p;
+    key = *in;
+    if (mp_skip(in) < 0)
+        return -EBADMSG;
+    ret->value = in->p;
+    if (mp_skip(in) < 0)
+        return -EBADMSG;
+    ret->end = in->p;
+    return mp_next(&key, &ret->name);
+}
+
+int mp_map_find(const void *p, size_t n, const char *key, const uint8_t **ret, size_t *ret_n)
+{
+    struct mp_in in = mp_in(p, n);
+    const uint8_t *found = NULL;
+    size_t found_n = 0, count_left;
+    int r;
+
+    r = open_map(&in, &count_left);
+    if (r < 0)
+        return r;
+    for (; count_left > 0; count_left--) {
+        struct entry e;
+
+        r = next_entry(&in, &e);
+        if (r < 0)
+            return r;
+        if (key_is(&e.name, key)) { /* of doubles the last one counts, as in mp_decode() */
+            found = e.value;
+            found_n = (size_t)(e.end - e.value);
+        }
+    }
+    if (!found)
+        return -ENOENT;
+    *ret = found;
+    *ret_n = found_n;
+    return 0;
+}
+
+/* the patch for an entry, or NULL */
+static const struct mp_patch *patch_for(const struct entry *e, const struct mp_patch *patches,
+                                        size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (key_is(&e->name, patches[i].key))
+            return &patches[i];
+    return NULL;
+}
+
+/* entries of the map that no patch touches; also checks the whole map */
+static int count_untouched(struct mp_in in, size_t n, const struct mp_patch *patches,
+                           size_t n_patches, size_t *ret)
+{
+    *ret = 0;
+    for (; n > 0; n--) {
+        struct entry e;
+
+        if (next_entry(&in, &e) < 0)
+            return -EBADMSG;
+        if (!patch_for(&e, patches, n_patches))
+            (*ret)++;
+    }
+    return 0;
+}
+
+static void put_patch(struct buf *out, const struct mp_patch *patch)
+{
+    mp_str(out, patch->key);
+    buf_add(out, patch->value, patch->n);
+}
+
+/* A patched key keeps its place (the first of doubles), a new one comes last. */
+int mp_map_patch(const void *p, size_t n, const struct mp_patch *patches, size_t n_patches,
+                 struct buf *out)
+{
+    enum { PATCHES_MAX = 64 };
+    bool done[PATCHES_MAX] = {false};
+    struct mp_in in = mp_in(p, n);
+    size_t entries, total;
+    int r;
+
+    if (n_patches > PATCHES_MAX)
+        return -EINVAL;
+    r = open_map(&in, &entries);
+    if (r < 0)
+        return r;
+    r = count_untouched(in, entries, patches, n_patches, &total);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n_patches; i++) {
+        struct mp_in value = mp_in(patches[i].value, patches[i].n);
+
+        if (!patches[i].value)
+            continue;
+        if (mp_skip(&value) < 0 || value.p != value.end)
+            return -EINVAL;
+        total++;
+    }
+    mp_map(out, total);
+    for (; entries > 0; entries--) {
+        const struct mp_patch *patch;
+        struct entry e;
+
+        r = next_entry(&in, &e);
+        if (r < 0)
+            return r;
+        patch = patch_for(&e, patches, n_patches);
+        if (!patch) {
+            buf_add(out, e.key, (size_t)(e.end - e.key));
+        } else if (patch->value && !done[patch - patches]) {
+            put_patch(out, patch);
+            done[patch - patches] = true;
+        }
+    }
+    for (size_t i = 0; i < n_patches; i++)
+        if (patches[i].value && !done[i])
+            put_patch(out, &patches[i]);
+    return buf_ok(out);
+}
