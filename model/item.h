@@ -12,18 +12,18 @@
 
 struct node_item {
     unsigned refs;
-    struct uuid key;            /* id as bytes: order of lists */
+    struct uuid key; /* id as bytes: order of lists */
     uint64_t create_index, modify_index;
-    int64_t status_updated_at;  /* unix seconds */
+    int64_t status_updated_at; /* unix seconds */
     uint64_t last_missed_heartbeat_index, last_alloc_update_index;
-    uint8_t status;             /* enum node_status */
+    uint8_t status; /* enum node_status */
     bool eligible;
     bool draining;
     char id[UUID_TEXT_LEN + 1];
     char secret_id[UUID_TEXT_LEN + 1];
-    const uint8_t *packed;      /* owned, in this allocation or one of its own */
+    const uint8_t *packed; /* owned, in this allocation or one of its own */
     size_t packed_len;
-    const char *stub;           /* owned; JSON of the list stub without resources and os */
+    const char *stub; /* owned; JSON of the list stub without resources and os */
     size_t stub_len;
 };
 

@@ -35,9 +35,9 @@ enum method_flags {
 
 struct method {
     enum method_id id;
-    const char *name;            /* "Node.Register" */
-    const struct desc *request;  /* NULL = no argument */
-    const struct desc *reply;    /* NULL = not a struct (Status.Leader, Status.Peers) or {} */
+    const char *name;           /* "Node.Register" */
+    const struct desc *request; /* NULL = no argument */
+    const struct desc *reply;   /* NULL = not a struct (Status.Leader, Status.Peers) or {} */
     unsigned flags;
 };
 

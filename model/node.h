@@ -11,13 +11,13 @@
 #include "codec/desc.h"
 #include "model/resources.h"
 
-#define NODE_STATUS_INIT "initializing"
-#define NODE_STATUS_READY "ready"
-#define NODE_STATUS_DOWN "down"
+#define NODE_STATUS_INIT         "initializing"
+#define NODE_STATUS_READY        "ready"
+#define NODE_STATUS_DOWN         "down"
 #define NODE_STATUS_DISCONNECTED "disconnected"
-#define NODE_ELIGIBLE "eligible"
-#define NODE_INELIGIBLE "ineligible"
-#define NODE_POOL_DEFAULT "default"
+#define NODE_ELIGIBLE            "eligible"
+#define NODE_INELIGIBLE          "ineligible"
+#define NODE_POOL_DEFAULT        "default"
 
 struct driver_info {
     char *key; /* the driver's name */

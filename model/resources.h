@@ -31,7 +31,8 @@ struct cni_config {
 };
 extern const struct desc desc_cni_config;
 
-/* one address of the fingerprinted interface (host mode), or a mode the host offers (bridge, cni/x) */
+/* one address of the fingerprinted interface (host mode), or a mode the host offers (bridge, cni/x)
+ */
 struct network_resource {
     char *mode;
     char *device;

@@ -59,7 +59,6 @@ struct node_specific_request {
 };
 extern const struct desc desc_node_specific_request;
 
-
 /* the Allocs map is string to uint64: kept as an i64map (indexes stay far below 2^63) */
 struct node_client_allocs_response {
     struct i64map allocs; /* alloc id to AllocModifyIndex */

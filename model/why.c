@@ -1,3 +1,4 @@
+/* model/why.c - lists of named checks. */
 #include "model/why.h"
 
 #include "base/str.h"

@@ -6,11 +6,11 @@
 enum why_result { WHY_OK, WHY_FAILED, WHY_SKIPPED, WHY_MAX };
 
 struct why {
-    char *id;      /* "socket" */
-    char *looked;  /* "unix:///var/run/docker.sock" */
+    char *id;       /* "socket" */
+    char *looked;   /* "unix:///var/run/docker.sock" */
     int64_t result; /* enum why_result */
-    char *found;   /* "connection refused" */
-    char *fix;     /* "start docker: systemctl start docker"; "" when there is nothing to say */
+    char *found;    /* "connection refused" */
+    char *fix;      /* "start docker: systemctl start docker"; "" when there is nothing to say */
 };
 extern const struct desc desc_why;
 

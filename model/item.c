@@ -1,0 +1,159 @@
+/* model/item.c - published nodes.
+ *
+ * One allocation holds the struct, the packed object and the stub: there are as many items as there
+ * are nodes, and a fleet has many.
+ */
+#include "model/item.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "codec/js.h"
+#include "codec/mp.h"
+#include "codec/ops.h"
+
+const char *node_status_name(enum node_status s)
+{
+    static const char *const names[STATUS_MAX] = {
+        [STATUS_INIT] = NODE_STATUS_INIT,
+        [STATUS_READY] = NODE_STATUS_READY,
+        [STATUS_DOWN] = NODE_STATUS_DOWN,
+        [STATUS_DISCONNECTED] = NODE_STATUS_DISCONNECTED,
+    };
+
+    return s < STATUS_MAX ? names[s] : "";
+}
+
+static int find_status(const char *name, uint8_t *ret)
+{
+    for (unsigned s = 0; s < STATUS_MAX; s++) {
+        if (!str_eq(name, node_status_name(s)))
+            continue;
+        *ret = (uint8_t)s;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* copies what rules and lists need; checks what they rely on */
+static int fill(struct node_item *it, const struct node *n, struct err *e)
+{
+    if (uuid_parse(str_or_empty(n->id), &it->key) < 0)
+        return err_set(e, -EBADMSG, "node: ID \"%.64s\" is no UUID", str_or_empty(n->id));
+    if (strlen(str_or_empty(n->secret_id)) > UUID_TEXT_LEN)
+        return err_set(e, -EBADMSG, "node %s: SecretID is too long", n->id);
+    if (find_status(n->status, &it->status) < 0)
+        return err_set(e, -EBADMSG, "node %s: unknown status \"%.64s\"", n->id,
+                       str_or_empty(n->status));
+    memcpy(it->id, n->id, sizeof(it->id));
+    memcpy(it->secret_id, str_or_empty(n->secret_id), strlen(str_or_empty(n->secret_id)));
+    it->refs = 1;
+    it->create_index = n->create_index;
+    it->modify_index = n->modify_index;
+    it->status_updated_at = n->status_updated_at;
+    it->last_missed_heartbeat_index = n->last_missed_heartbeat_index;
+    it->last_alloc_update_index = n->last_alloc_update_index;
+    it->eligible = str_eq(n->scheduling_eligibility, NODE_ELIGIBLE);
+    it->draining = n->drain_strategy != NULL;
+    return 0;
+}
+
+static void put_stub(struct buf *b, const struct node *n)
+{
+    struct node_stub stub = {0};
+
+    node_make_stub(n, false, false, &stub);
+    js_encode(b, &desc_node_stub, &stub, 0);
+    ops_clear(&desc_node_stub, &stub);
+}
+
+int node_item_new(const void *packed, size_t n, struct node_item **ret, struct err *e)
+{
+    _cleanup_(node_freep) struct node *node = node_new();
+    _cleanup_buf_ struct buf stub = BUF_INIT(NODE_PACKED_MAX);
+    struct node_item head = {0}, *it;
+    char *rest;
+    int r;
+
+    if (n > NODE_PACKED_MAX)
+        return err_set(e, -EMSGSIZE, "node: %zu bytes are more than the limit of %zu", n,
+                       NODE_PACKED_MAX);
+    r = mp_decode(&desc_node, packed, n, node, e);
+    if (r < 0)
+        return err_wrap(e, r, "node");
+    r = fill(&head, node, e);
+    if (r < 0)
+        return r;
+    put_stub(&stub, node);
+    if (buf_ok(&stub) < 0)
+        return err_set(e, -EMSGSIZE, "node %s: its list entry is too large", head.id);
+    it = try_alloc(sizeof(*it) + n + stub.len + 1);
+    if (!it)
+        return err_set(e, -ENOMEM, "out of memory");
+    rest = (char *)(it + 1);
+    memcpy(rest, packed, n);
+    memcpy(rest + n, buf_str(&stub), stub.len + 1);
+    head.packed = (const uint8_t *)rest;
+    head.packed_len = n;
+    head.stub = rest + n;
+    head.stub_len = stub.len;
+    *it = head;
+    *ret = it;
+    return 0;
+}
+
+int node_item_from_node(const struct node *n, struct node_item **ret, struct err *e)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(NODE_PACKED_MAX);
+
+    mp_encode(&b, &desc_node, n);
+    if (buf_ok(&b) < 0)
+        return err_set(e, -EMSGSIZE, "node %s: larger than the limit of %zu bytes",
+                       str_or_empty(n->id), NODE_PACKED_MAX);
+    return node_item_new(b.p, b.len, ret, e);
+}
+
+int node_item_patch(const struct node_item *it, const struct mp_patch *patches, size_t n,
+                    struct node_item **ret, struct err *e)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(NODE_PACKED_MAX);
+    int r;
+
+    r = mp_map_patch(it->packed, it->packed_len, patches, n, &b);
+    if (r < 0)
+        return err_errno(e, r, "node %s: changing the stored object", it->id);
+    return node_item_new(b.p, b.len, ret, e);
+}
+
+/* items are published as const; the count is the one thing about them that changes */
+static struct node_item *mutable(const struct node_item *it)
+{
+    return (struct node_item *)(uintptr_t)it;
+}
+
+const struct node_item *node_item_ref(const struct node_item *it)
+{
+    mutable(it)->refs++;
+    return it;
+}
+
+const struct node_item *node_item_unref(const struct node_item *it)
+{
+    if (it && --mutable(it)->refs == 0)
+        free(mutable(it));
+    return NULL;
+}
+
+int node_item_decode(const struct node_item *it, struct node **ret, struct err *e)
+{
+    _cleanup_(node_freep) struct node *n = node_new();
+    int r;
+
+    r = mp_decode(&desc_node, it->packed, it->packed_len, n, e);
+    if (r < 0)
+        return err_wrap(e, r, "node %s", it->id);
+    *ret = steal_ptr(&n);
+    return 0;
+}
