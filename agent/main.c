@@ -1,0 +1,198 @@
+/* picketd - the node agent.  Configuration, log, loop, signals; the rest is agent/agent.c. */
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "conf/args.h"
+
+#define LIBEXEC_PROBE "/usr/libexec/picket/picket-probe"
+
+enum {
+    MMAP_THRESHOLD = 128 * 1024, /* large buffers go back to the system when they are freed */
+    STOP_WAIT_MS = 400,          /* for facts on their way to a disk that may hang */
+    STOP_STEP_MS = 10,
+};
+
+struct daemon {
+    struct loop *loop;
+    struct agent *agent;
+    struct conf conf;
+    struct conf_args *args;
+    struct timer stop;
+    unsigned stop_ms;
+    bool stopping;
+};
+
+/* beside this program, else where PICKET_PROBE says, else where packages put it */
+static char *find_probe(void)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    const char *env = getenv("PICKET_PROBE");
+    char *slash, *path;
+
+    if (n > 0) {
+        self[n] = 0;
+        slash = strrchr(self, '/');
+        path = xasprintf("%.*s/picket-probe", slash ? (int)(slash - self) : 0, self);
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
+    }
+    return xstrdup(str_empty(env) ? LIBEXEC_PROBE : env);
+}
+
+static void set_log_level(const struct conf *conf)
+{
+    enum log_level level;
+
+    if (!str_empty(conf->log_level) && log_level_parse(conf->log_level, &level) == 0)
+        log_set_level(level);
+}
+
+static void on_stop(void *arg)
+{
+    struct daemon *d = arg;
+
+    d->stop_ms += STOP_STEP_MS;
+    if (agent_pending(d->agent) == 0 || d->stop_ms > STOP_WAIT_MS)
+        loop_quit(d->loop, 0);
+    else
+        timer_set(&d->stop, STOP_STEP_MS * NSEC_PER_MSEC);
+}
+
+static void on_signal_stop(void *arg, int signo)
+{
+    struct daemon *d = arg;
+
+    if (d->stopping) {
+        loop_quit(d->loop, 0);
+        return;
+    }
+    d->stopping = true;
+    loop_notify("STOPPING=1\nSTATUS=stopping");
+    log_info("stopping", KV("signal", signo == SIGINT ? "interrupt" : "terminated"));
+    on_stop(d);
+}
+
+static void apply_reload(struct daemon *d, const struct conf *now)
+{
+    char **changes = NULL;
+    size_t n = 0;
+
+    conf_changes(&d->conf, now, CONF_CLIENT, &changes, &n);
+    for (size_t i = 0; i < n; i++)
+        log_info("configuration changed", KV("key", changes[i]));
+    log_info("configuration reloaded", KI("changes", n));
+    strv_done(&changes, &n);
+    set_log_level(now);
+    str_set(&d->conf.log_level, now->log_level);
+}
+
+static void on_signal_reload(void *arg, int signo)
+{
+    struct daemon *d = arg;
+    struct conf_report report = {0};
+    struct conf now = {0};
+    struct timespec ts = {0};
+
+    (void)signo;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    loop_notify("RELOADING=1\nMONOTONIC_USEC=%lld",
+                (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+    if (conf_reload(d->args, &now, &report) < 0) {
+        for (size_t i = 0; i < report.n_errors; i++)
+            (void)log_error(0, "configuration not reloaded, the old one stays",
+                            KV("error", report.errors[i]));
+    } else {
+        for (size_t i = 0; i < report.n_warnings; i++)
+            (void)log_warn(0, "configuration", KV("warning", report.warnings[i]));
+        apply_reload(d, &now);
+        conf_done(&now);
+    }
+    conf_report_done(&report);
+    loop_notify("READY=1");
+}
+
+static int watch_signals(struct daemon *d)
+{
+    int r = loop_on_signal(d->loop, SIGTERM, on_signal_stop, d);
+
+    if (r == 0)
+        r = loop_on_signal(d->loop, SIGINT, on_signal_stop, d);
+    if (r == 0)
+        r = loop_on_signal(d->loop, SIGHUP, on_signal_reload, d);
+    return r;
+}
+
+static int run(struct daemon *d)
+{
+    _cleanup_free_ char *probe = find_probe();
+    struct err e = {0};
+    int r;
+
+    r = loop_new(&d->loop);
+    if (r < 0)
+        return log_error(r, "cannot make the event loop");
+    timer_init(d->loop, &d->stop, "stop", on_stop, d);
+    r = watch_signals(d);
+    if (r < 0)
+        return log_error(r, "cannot watch signals");
+    r = agent_new(&(struct agent_opts){.loop = d->loop, .conf = &d->conf, .probe_path = probe},
+                  &d->agent, &e);
+    if (r < 0) {
+        (void)log_error(0, "cannot start", KE(&e));
+        return r;
+    }
+    agent_start(d->agent);
+    loop_watchdog(d->loop);
+    loop_notify("READY=1");
+    log_info("picketd started", KV("version", PICKET_VERSION),
+             KV("node_id", agent_node_id(d->agent)), KV("http", agent_http_bound(d->agent)),
+             KI("servers", d->conf.client.n_servers));
+    r = loop_run(d->loop);
+    log_info("stopped");
+    return r;
+}
+
+static void set_up(struct daemon *d, const struct conf_report *report)
+{
+    set_log_level(&d->conf);
+    log_set_json(d->conf.log_json);
+    for (size_t i = 0; i < d->conf.n_files; i++)
+        log_info("loaded configuration", KV("file", d->conf.files[i]));
+    for (size_t i = 0; i < report->n_warnings; i++)
+        (void)log_warn(0, "configuration", KV("warning", report->warnings[i]));
+}
+
+int main(int argc, char **argv)
+{
+    struct conf_report report = {0};
+    struct daemon d = {0};
+    int r;
+
+    (void)mallopt(M_ARENA_MAX, 1); /* a second arena for the one extra thread costs memory */
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+    loop_block_signals();
+    r = conf_start(argc, argv, CONF_CLIENT, &d.args, &d.conf, &report);
+    if (r != CONF_START_RUN)
+        return r == CONF_START_ANSWERED ? 0 : 1;
+    set_up(&d, &report);
+    conf_report_done(&report);
+    r = run(&d);
+    if (d.agent && agent_pending(d.agent) > 0)
+        _exit(r < 0 ? 1 : 0); /* the disk hangs: not worth waiting for */
+    (void)agent_free(d.agent);
+    (void)loop_free(d.loop);
+    (void)conf_args_free(d.args);
+    conf_done(&d.conf);
+    return r < 0 ? 1 : 0;
+}

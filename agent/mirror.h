@@ -1,0 +1,41 @@
+/* agent/mirror.h - the API's view over the agent's own node (design decision 15).
+ *
+ * Before first contact: the local snapshot, index 0.  From then on: the last copy that a server
+ * gave, kept current by a blocking Node.GetNode.  While no server answers: KnownLeader false and
+ * LastContact its age.  The list has one node; it has no allocations while tasks cannot be run.
+ */
+#pragma once
+
+#include "agent/allocs.h"
+#include "agent/session.h"
+#include "api/view.h"
+#include "conf/conf.h"
+#include "fingerprint/run.h"
+
+struct mirror;
+
+struct mirror_opts {
+    struct loop *loop;
+    struct pool *pool;
+    struct session *session;
+    const struct allocs *allocs;
+    const struct probe_run *const *probes; /* where the owner keeps it; *probes NULL = none yet */
+    const struct conf *conf;               /* all borrowed */
+    const char *http_addr;
+    const char *node_id, *secret_id;
+    /* a server gave a new copy */
+    void (*on_node)(void *arg, const struct node_item *it);
+    void *arg;
+};
+struct mirror *mirror_new(const struct mirror_opts *o);
+struct mirror *mirror_free(struct mirror *m);
+DEFINE_CLEANUP(struct mirror, mirror_free)
+
+void mirror_set_local(struct mirror *m, const struct node_snap *snap);
+/* after a registration; known = false: indexes start anew */
+void mirror_start(struct mirror *m, bool known);
+void mirror_kick(struct mirror *m); /* a server answers again */
+/* borrowed, lives as long as the mirror */
+const struct view *mirror_view(const struct mirror *m);
+/* the node as it is shown; borrowed; NULL before there is one */
+const struct node_item *mirror_item(const struct mirror *m);
