@@ -13,8 +13,8 @@ struct rpc_listener;
 struct rpc_listen_opts {
     rpc_handler *handler;
     void *handler_arg;
-    void (*on_session)(void *arg, struct rpc_session *s);                       /* may be NULL */
-    void (*on_closed)(void *arg, struct rpc_session *s, const struct err *e);   /* may be NULL */
+    void (*on_session)(void *arg, struct rpc_session *s);                     /* may be NULL */
+    void (*on_closed)(void *arg, struct rpc_session *s, const struct err *e); /* may be NULL */
     void *arg;
     uint64_t handshake_timeout_ns; /* 0 = none */
     unsigned max_per_client;       /* 0 = no limit */

@@ -15,7 +15,7 @@
 
 struct conn;
 struct rpc_session;
-struct rpc_call;  /* an outgoing one */
+struct rpc_call; /* an outgoing one */
 
 /* --- incoming --- */
 
@@ -33,7 +33,7 @@ struct rpc_request {
 };
 typedef void rpc_handler(void *arg, struct rpc_request *q);
 
-/* body: one whole msgpack object (copied) */
+/* body: one whole msgpack object (copied); NULL = the empty map */
 void rpc_reply(struct rpc_request *take_q, const void *body, size_t n);
 void rpc_fail(struct rpc_request *take_q, const char *text);
 /* the error reply, then closes the stream: unknown method, body that does not decode */
@@ -43,13 +43,13 @@ void rpc_drop(struct rpc_request *take_q); /* after on_gone */
 /* --- sessions --- */
 
 struct rpc_session_opts {
-    rpc_handler *handler;   /* incoming requests; NULL = "rpc: can't find service X" */
+    rpc_handler *handler; /* incoming requests; NULL = "rpc: can't find service X" */
     void *handler_arg;
     /* once, when the session is dead; rpc_session_unref() may be called inside */
     void (*on_closed)(void *arg, struct rpc_session *s, const struct err *e);
     void *arg;
-    bool client;            /* true: odd stream ids, writes the type byte 06 first */
-    bool plain;             /* type byte 01: no yamux (servers only) */
+    bool client; /* true: odd stream ids, writes the type byte 06 first */
+    bool plain;  /* type byte 01: no yamux (servers only) */
 };
 /* takes the connection (right after the type byte for servers, freshly connected for clients) */
 struct rpc_session *rpc_session_new(struct conn *take_c, const struct rpc_session_opts *o);

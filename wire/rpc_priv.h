@@ -1,0 +1,71 @@
+/* wire/rpc_priv.h - the insides of RPC sessions, for wire/rpc*.c only. */
+#pragma once
+
+#include "base/list.h"
+#include "wire/rpc.h"
+#include "wire/rpc_wire.h"
+#include "wire/yamux.h"
+
+enum { RPC_IDLE_MAX = 2 }; /* idle streams kept for the next call */
+enum rpc_stream_type { RPC_TYPE_NONE = 0, RPC_TYPE_RPC = 1, RPC_TYPE_STREAMING = 5 };
+
+struct rpc_session {
+    struct loop *loop;
+    struct rpc_session_opts o;
+    struct yamux *yamux; /* owned; NULL when plain or dead */
+    struct conn *plain;  /* owned reference; NULL when yamux or dead */
+    char *peer;
+    void *data; /* the user's slot */
+    void (*destroy)(void *data);
+    struct list serving; /* of rpc_serve: streams the peer opened; plain: the only one */
+    struct list calls;   /* of rpc_call, in flight */
+    struct list failed;  /* of rpc_call, to be told next turn */
+    struct list idle;    /* of rpc_out, last used first */
+    size_t n_calls, n_idle;
+    uint64_t seq;
+    uint64_t opened_ns;
+    struct defer work;
+    char *why; /* owned; set once dead */
+    int why_code;
+    unsigned refs;
+    bool dead;
+    bool closed; /* by the user, or told */
+};
+
+/* ends the session: everything that waits is told next turn */
+void rpc_session_fail(struct rpc_session *s, int code, const char *text);
+
+/* --- serving: one stream (or plain connection) that the peer opened --- */
+struct rpc_serve {
+    struct list link;
+    struct rpc_session *session; /* borrowed */
+    struct yamux_stream *stream; /* NULL: plain, or gone */
+    struct rpc_inbox box;
+    struct request *busy; /* dispatched, not answered */
+    size_t held;          /* bytes not yet granted to the peer again */
+    uint8_t type;         /* enum rpc_stream_type */
+    bool eof;             /* the peer sends nothing more */
+    bool ready;           /* look at it in the next turn */
+    bool pumping;         /* the handler may be running */
+    bool gone;            /* free it when pumping is over */
+};
+void rpc_serve_new(struct rpc_session *s, struct yamux_stream *stream);
+void rpc_serve_ready(struct rpc_session *s); /* deferred: goes on where `ready` is set */
+/* the stream is dead: whoever works on an answer is told */
+void rpc_serve_gone(struct rpc_serve *v);
+/* plain connections: their bytes and their end */
+void rpc_serve_data(void *arg, const uint8_t *p, size_t n);
+void rpc_serve_eof(void *arg);
+
+/* --- calling: one stream that we opened --- */
+struct rpc_out {
+    struct list link; /* in idle, when call is NULL */
+    struct rpc_session *session;
+    struct yamux_stream *stream; /* NULL: gone */
+    struct rpc_inbox box;
+    struct rpc_call *call;
+};
+void rpc_out_free(struct rpc_out *o);
+/* the session is dead: all calls are to be told, all idle streams go */
+void rpc_calls_gone(struct rpc_session *s);
+void rpc_calls_tell(struct rpc_session *s); /* deferred */
