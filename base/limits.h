@@ -19,7 +19,7 @@ enum {
 #define MP_EXPAND_FREE ((size_t)64 * KIB)   /* on top of that, so that tiny objects are not refused */
 #define JSON_DEPTH_MAX 32
 #define HCL_DEPTH_MAX  64
-#define HCL_VALUES_MAX 100000 /* values of one file; each costs about 100 bytes */
+#define HCL_VALUES_MAX 10000 /* values of one file; a person writes a few hundred */
 
 /* RPC */
 #define RPC_BODY_MAX      ((size_t)16 * MIB) /* a node is 4-40 KB; an alloc with its job under 1 MB */

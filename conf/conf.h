@@ -38,7 +38,7 @@ struct conf {
     char *advertise_http, *advertise_rpc; /* advertise {} */
     char *log_level;
     bool log_json;
-    struct strmap response_headers;       /* http_api_response_headers */
+    struct strmap response_headers; /* http_api_response_headers */
     bool leave_on_interrupt, leave_on_terminate;
 
     int64_t rpc_handshake_timeout, https_handshake_timeout;
@@ -58,11 +58,11 @@ struct conf {
         int64_t reserved_cpu, reserved_memory, reserved_disk;
         char *reserved_cores, *reserved_ports;
         int64_t min_dynamic_port, max_dynamic_port;
-        bool no_host_uuid;             /* default true */
+        bool no_host_uuid; /* default true */
         bool gc_volumes_on_node_gc;
         int64_t node_max_allocs;
         bool default_ineligible;
-        bool nomad_service_discovery;  /* default true */
+        bool nomad_service_discovery; /* default true */
         struct conf_volume *volumes;
         size_t n_volumes;
         struct conf_host_network *host_networks;

@@ -143,8 +143,9 @@ static bool text_is_zero(const struct conf_key *k, const char *text)
 
     switch (k->type) {
     case K_STR:
-    case K_FREE:
         return str_empty(text);
+    case K_FREE:
+        return strcmp(text, "{}") == 0;
     case K_INT:
         return parse_i64(text, &i) == 0 && i == 0;
     case K_FLOAT:

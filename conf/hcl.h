@@ -52,7 +52,7 @@ struct hcl_member {
 };
 
 struct hcl_doc {
-    char *file; /* for messages; owned */
+    char *file;            /* for messages; owned */
     struct hcl_value root; /* HCL_OBJECT */
 };
 

@@ -29,6 +29,7 @@ struct hcl_token {
     struct buf text; /* strings decoded, all else as written; owned until the next token */
 };
 
-/* skips blanks and comments, reads one token into t (whose text is reset); -EINVAL with the error */
+/* skips blanks and comments, reads one token into t (whose text is reset); -EINVAL with the error
+ */
 int hcl_lex(struct hcl_scan *s, struct hcl_token *t) _must_check_;
 const char *hcl_token_name(enum hcl_token_type type); /* "LBRACE" */

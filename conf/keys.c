@@ -5,35 +5,35 @@
 #define AT(T, m, ct)                                                                               \
     (offsetof(T, m) +                                                                              \
      0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((T *)0)->m), ct) ? 1 : -1]))
-#define AS_STR(m) K_STR, AT(struct conf, m, char *), 0
-#define AS_INT(m) K_INT, AT(struct conf, m, int64_t), 0
-#define AS_INTP(m) K_INTP, AT(struct conf, m, int64_t), 0
-#define AS_FLOAT(m) K_FLOAT, AT(struct conf, m, double), 0
-#define AS_BOOL(m) K_BOOL, AT(struct conf, m, bool), 0
-#define AS_BOOLP(m) K_BOOLP, AT(struct conf, m, bool), 0
-#define AS_DUR(m) K_DUR, AT(struct conf, m, int64_t), 0
+#define AS_STR(m)     K_STR, AT(struct conf, m, char *), 0
+#define AS_INT(m)     K_INT, AT(struct conf, m, int64_t), 0
+#define AS_INTP(m)    K_INTP, AT(struct conf, m, int64_t), 0
+#define AS_FLOAT(m)   K_FLOAT, AT(struct conf, m, double), 0
+#define AS_BOOL(m)    K_BOOL, AT(struct conf, m, bool), 0
+#define AS_BOOLP(m)   K_BOOLP, AT(struct conf, m, bool), 0
+#define AS_DUR(m)     K_DUR, AT(struct conf, m, int64_t), 0
 #define AS_LIST(m, n) K_LIST, AT(struct conf, m, char **), AT(struct conf, n, size_t)
-#define AS_MAP(m) K_MAP, AT(struct conf, m, struct strmap), 0
-#define IN_STR(T, m) K_STR, AT(struct T, m, char *), 0
+#define AS_MAP(m)     K_MAP, AT(struct conf, m, struct strmap), 0
+#define IN_STR(T, m)  K_STR, AT(struct T, m, char *), 0
 #define IN_BOOL(T, m) K_BOOL, AT(struct T, m, bool), 0
 #define IN_FREE(T, m) K_FREE, AT(struct T, m, char *), 0
 /* no member: read and checked only */
-#define NO(type) type, KEY_NO_MEMBER, 0
+#define NO(type)   type, KEY_NO_MEMBER, 0
 
-#define C CONF_CLIENT
-#define S CONF_SERVER
-#define CS (CONF_CLIENT | CONF_SERVER)
-#define USE KEY_USE
-#define PART KEY_PART
-#define WARN KEY_WARN
-#define REFUSE KEY_REFUSE
-#define IGNORE KEY_IGNORE
+#define C          CONF_CLIENT
+#define S          CONF_SERVER
+#define CS         (CONF_CLIENT | CONF_SERVER)
+#define USE        KEY_USE
+#define PART       KEY_PART
+#define WARN       KEY_WARN
+#define REFUSE     KEY_REFUSE
+#define IGNORE     KEY_IGNORE
 
-#define TASKS "tasks are not run by this release"
-#define LATER "not used yet by this release"
-#define RAFT "picket-server has no Raft"
+#define TASKS      "tasks are not run by this release"
+#define LATER      "not used yet by this release"
+#define RAFT       "picket-server has no Raft"
 #define ENTERPRISE "a feature of Nomad Enterprise"
-#define ALONE "picket-server runs alone: there is nobody to join"
+#define ALONE      "picket-server runs alone: there is nobody to join"
 
 /* clang-format off */
 const struct conf_key conf_keys[] = {

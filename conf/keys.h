@@ -76,6 +76,8 @@ const struct conf_key *key_child(const char *block, const char *name);
 /* the row's block: "client.reserved" for client.reserved.cpu, "" at the top; false when k is not
  * directly inside */
 bool key_is_child(const struct conf_key *k, const char *block);
+/* whether k is somewhere below a row with a label: its member is not one of struct conf */
+bool key_in_label(const struct conf_key *k);
 const struct conf_key *key_by_flag(const char *flag);
 static inline size_t key_index(const struct conf_key *k)
 {

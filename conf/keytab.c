@@ -70,6 +70,16 @@ const struct conf_key *key_child(const char *block, const char *name)
     return NULL;
 }
 
+bool key_in_label(const struct conf_key *k)
+{
+    const char *dot = strrchr(k->path, '.');
+
+    for (const struct conf_key *up = k; dot && up >= conf_keys; up--)
+        if (strncmp(up->path, k->path, (size_t)(dot - k->path)) == 0 && !up->path[dot - k->path])
+            return up->type == K_LABEL;
+    return false;
+}
+
 const struct conf_key *key_by_flag(const char *flag)
 {
     for (size_t i = 0; i < n_conf_keys; i++)

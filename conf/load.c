@@ -1,0 +1,169 @@
+/* Which files are read, in which order (fact: platform.md 1.2), and the way from them to struct
+ * conf. */
+#include "conf/load.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/str.h"
+
+static void load_file(struct draft *d, const char *path, const char *given)
+{
+    struct hcl_doc doc = {0};
+    struct place nowhere = {0};
+    struct err e = {0};
+    int r;
+
+    strv_add(&d->files, &d->n_files, path);
+    r = hcl_parse_file(path, &doc, &e);
+    if (r < 0) { /* a syntax error already begins with file, line and column */
+        if (r == -EINVAL)
+            draft_error(d, &nowhere, "%s", e.text);
+        else
+            draft_error(d, &nowhere, "Error loading configuration from %s: %s", given, e.text);
+        return;
+    }
+    draft_read(d, &doc);
+    hcl_done(&doc);
+}
+
+/* "*.hcl" and "*.json", but not what editors leave behind */
+static bool is_config_name(const char *name)
+{
+    size_t n = strlen(name);
+
+    if (!str_ends(name, ".hcl") && !str_ends(name, ".json"))
+        return false;
+    return !str_starts(name, ".#") && !(name[0] == '#' && name[n - 1] == '#');
+}
+
+static int select_name(const struct dirent *entry)
+{
+    return is_config_name(entry->d_name);
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void load_folder(struct draft *d, const char *path)
+{
+    struct place nowhere = {0};
+    struct dirent **names = NULL;
+    size_t before = d->n_files;
+    int n = scandir(path, &names, select_name, by_bytes);
+
+    if (n < 0) {
+        draft_error(d, &nowhere, "Error loading configuration from %s: %s", path, strerror(errno));
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        _cleanup_free_ char *file = xasprintf("%s/%s", path, names[i]->d_name);
+        struct stat st;
+
+        if (stat(file, &st) < 0)
+            draft_error(d, &nowhere, "Error loading configuration from %s: %s: %s", path, file,
+                        strerror(errno));
+        else if (!S_ISDIR(st.st_mode))
+            load_file(d, file, path);
+        free(names[i]);
+    }
+    free(names);
+    if (d->n_files == before)
+        draft_warn(d, &nowhere, "No configuration loaded from %s", path);
+}
+
+void load_paths(struct draft *d, const char *const *paths, size_t n_paths)
+{
+    struct place nowhere = {0};
+
+    for (size_t i = 0; i < n_paths; i++) {
+        struct stat st;
+
+        if (stat(paths[i], &st) < 0)
+            draft_error(d, &nowhere, "Error loading configuration from %s: stat %s: %s", paths[i],
+                        paths[i], strerror(errno));
+        else if (S_ISDIR(st.st_mode))
+            load_folder(d, paths[i]);
+        else
+            load_file(d, paths[i], paths[i]);
+    }
+}
+
+/* Each program takes its part of a shared configuration; one that only names the other role is not
+ * for this program. */
+static void check_role(struct draft *d, unsigned role)
+{
+    const struct setting *client = draft_setting(d, "client.enabled");
+    const struct setting *server = draft_setting(d, "server.enabled");
+    const struct setting *own = role == CONF_CLIENT ? client : server;
+    const struct setting *other = role == CONF_CLIENT ? server : client;
+    const char *own_name = role == CONF_CLIENT ? "client" : "server";
+    const char *other_name = role == CONF_CLIENT ? "server" : "client";
+
+    if (!other->set)
+        return;
+    if (own->set)
+        draft_warn(d, &other->at, "%s {} is left to %s, this program takes the %s part", other_name,
+                   role == CONF_CLIENT ? "picket-server" : "picketd", own_name);
+    else
+        draft_error(d, &other->at,
+                    "only %s is enabled, this program is a %s: set %s { enabled = true } or -%s",
+                    other_name, own_name, own_name, own_name);
+}
+
+int load_finish(struct draft *d, unsigned role, bool dev, struct conf *ret)
+{
+    struct conf c = {.dev = dev};
+    int r = 0;
+
+    if (role == CONF_CLIENT || role == CONF_SERVER)
+        check_role(d, role);
+    draft_answer(d, role);
+    draft_fill(d, role, &c);
+    c.client.enabled = role & CONF_CLIENT;
+    c.server.enabled = role & CONF_SERVER;
+    conf_validate(d, role, &c);
+    if (d->report->n_errors > 0) {
+        conf_done(&c);
+        r = -EINVAL;
+    } else {
+        *ret = c;
+    }
+    draft_done(d);
+    return r;
+}
+
+int conf_load(const char *const *paths, size_t n_paths, unsigned role, struct conf *ret,
+              struct conf_report *report)
+{
+    struct draft d;
+
+    *report = (struct conf_report){0};
+    draft_init(&d, report);
+    load_paths(&d, paths, n_paths);
+    return load_finish(&d, role, false, ret);
+}
+
+int conf_check(const char *const *paths, size_t n_paths, struct conf_report *report)
+{
+    unsigned role = 0;
+    struct conf c;
+    struct draft d;
+    int r;
+
+    *report = (struct conf_report){0};
+    draft_init(&d, report);
+    load_paths(&d, paths, n_paths);
+    if (draft_setting(&d, "client.enabled")->set)
+        role |= CONF_CLIENT;
+    if (draft_setting(&d, "server.enabled")->set)
+        role |= CONF_SERVER;
+    r = load_finish(&d, role ? role : CONF_CLIENT | CONF_SERVER, false, &c);
+    if (r == 0)
+        conf_done(&c);
+    return r;
+}

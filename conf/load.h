@@ -1,0 +1,10 @@
+/* conf/load.h - files into a draft, a draft into struct conf.  Internal to conf/. */
+#pragma once
+
+#include "conf/draft.h"
+
+/* reads files and folders in order into the draft; errors go into its report */
+void load_paths(struct draft *d, const char *const *paths, size_t n_paths);
+/* defaults, answers of rows, checks.  Releases the draft.  0 or -EINVAL (errors are in the report,
+ * *ret is not filled). */
+int load_finish(struct draft *d, unsigned role, bool dev, struct conf *ret) _must_check_;
