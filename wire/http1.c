@@ -199,7 +199,7 @@ static void hconn_on_timer(void *arg)
 
     if (h->state == READ_BODY || (h->state == READ_HEAD && h->started))
         hconn_refuse(h, 408, "request took too long");
-    else if (conn_pending(h->conn) < h->unsent)
+    else if (conn_pending(h->conn) > 0 && conn_pending(h->conn) < h->unsent)
         hconn_set_idle_timer(h); /* slow, but it reads */
     else
         hconn_end(h, true);
