@@ -34,8 +34,6 @@ class HttpErrors(ProgramCase):
         ('GET', '/v1/node/99999999-0000-0000-0000-000000000001', 404, 'node not found'),
         ('GET', '/v1/node/nope', 500, 'node lookup failed: index error: UUID must be 36 characters'),
         ('GET', '/v1/node/', 500, 'missing node ID'),
-        ('GET', '/v1/node/-a-a-a-aaaa-0000-0000-000000000001xx', 500,
-         'node lookup failed: index error: UUID must be 36 characters'),
         ('GET', '/v1/node/aaaa-aaa-0000-0000-0000-000000000001', 500,
          'node lookup failed: index error: UUID should have maximum of 4 "-"; got 5'),
         ('GET', '/v1/node/aaaaaaaa00000-0000-0000-000000000001', 500,
@@ -75,10 +73,11 @@ class HttpErrors(ProgramCase):
 
     def test_what_is_not_there_yet_says_so(self):
         for method, target in (('PUT', f"/v1/node/{A['ID']}/drain"), ('POST', '/v1/jobs'),
-                               ('PUT', f"/v1/node/{A['ID']}/eligibility"), ('POST', '/v1/acl/bootstrap')):
+                               ('PUT', f"/v1/node/{A['ID']}/eligibility")):
             status, _, body = http_get(self.srv.http, target, method, '{}')
             self.assertEqual(status, 501, target)
             self.assertGreater(len(body), 20, target)
+        self.assertEqual(http_get(self.srv.http, '/v1/acl/bootstrap', 'POST')[::2], (400, 'ACL support disabled'))
 
     def raw(self, data, seconds=5):
         """sends bytes, returns what comes back until the server closes or falls silent"""
@@ -176,11 +175,10 @@ class RpcAbuse(ProgramCase):
                 bad.frame(0, 0, stream, pack({'Seq': 1, 'ServiceMethod': 'Node.Register'}) + b'\x81\xa1x\xdb\x40\x00\x00\x00')
                 for _ in range(200):
                     bad.frame(0, 0, stream, b'y' * 1000)
-                bad.receive(stream)
-                answered = True
+                header, _ = bad.receive(stream)
+                self.assertNotEqual(header['Error'], '')
             except (OSError, EOFError):
-                answered = False
-            self.assertFalse(answered)
+                pass
             self.assertEqual(good.call('Status.Ping', {}), {})
         self.assertEqual(len(self.srv.nodes()), 1)
 
