@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "wire/conn.h"
 #include "wire/peers.h"
+#include "wire/rpc_priv.h"
 
 /* A connection is a guest: first a bare conn whose first byte is awaited, then a session.  Whatever
  * is not understood is closed without a word, as Nomad does (fact: rpc-wire 2.1). */
@@ -49,7 +50,7 @@ static void guest_free(struct guest *g)
     g->conn = conn_unref(g->conn);
     if (g->session) {
         ln->n_sessions--;
-        rpc_session_close(g->session);
+        rpc_session_end(g->session);
     }
     g->session = rpc_session_unref(g->session);
     free(g);
@@ -75,6 +76,7 @@ static void start_session(struct guest *g, bool plain)
         .handler_arg = ln->o.handler_arg,
         .on_closed = on_session_closed,
         .arg = g,
+        .tell_close = true,
         .plain = plain,
     };
 

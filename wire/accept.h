@@ -15,14 +15,15 @@ struct rpc_listen_opts {
     void *handler_arg;
     void (*on_session)(void *arg, struct rpc_session *s);                     /* may be NULL */
     void (*on_closed)(void *arg, struct rpc_session *s, const struct err *e); /* may be NULL */
-    void *arg;
+    void *arg; /* of on_session and on_closed; on_closed also follows rpc_session_close() */
     uint64_t handshake_timeout_ns; /* 0 = none */
     unsigned max_per_client;       /* 0 = no limit */
 };
 /* takes the listening descriptor */
 int rpc_listen(struct loop *l, int take_fd, const struct rpc_listen_opts *o,
                struct rpc_listener **ret) _must_check_;
-/* closes the socket and all sessions accepted by it */
+/* closes the socket and all sessions accepted by it, without on_closed; requests that wait are gone
+ * (on_gone) in the next turn */
 struct rpc_listener *rpc_listener_free(struct rpc_listener *ln);
 DEFINE_CLEANUP(struct rpc_listener, rpc_listener_free)
 size_t rpc_listener_sessions(const struct rpc_listener *ln);

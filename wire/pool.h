@@ -3,9 +3,9 @@
  * Rules (fact: rpc-wire 12): the list is shuffled when its set changes, index 0 serves everything;
  * a failed call moves it to the end; "No cluster leader", "Not ready to serve consistent reads" and
  * a lost connection during a read are tried again inside one call after rnd(5 s / 16) on the next
- * server, for at most 5 s (plus the block time); idle sessions close after 5 minutes; rebalance every
- * max(5 min, nodes / (64 * servers) s) plus the same at random: shuffle, ping, use.
- * Host names are resolved by a caller-supplied function, never here.
+ * server, for at most 5 s (plus the block time); idle sessions close after 5 minutes; rebalance
+ * every max(5 min, nodes / (64 * servers) s) plus the same at random: shuffle, ping, use. Host
+ * names are resolved by a caller-supplied function, never here.
  */
 #pragma once
 

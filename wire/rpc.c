@@ -94,6 +94,13 @@ static void on_work(void *arg)
 
 void rpc_session_close(struct rpc_session *s)
 {
+    if (!s->o.tell_close)
+        s->closed = true;
+    rpc_session_fail(s, -ECONNABORTED, "session closed");
+}
+
+void rpc_session_end(struct rpc_session *s)
+{
     s->closed = true;
     rpc_session_fail(s, -ECONNABORTED, "session closed");
 }
@@ -169,6 +176,11 @@ struct rpc_session *rpc_session_new(struct conn *take_c, const struct rpc_sessio
 bool rpc_session_is_open(const struct rpc_session *s)
 {
     return !s->dead;
+}
+
+bool rpc_session_takes_calls(const struct rpc_session *s)
+{
+    return s->yamux && yamux_takes_streams(s->yamux);
 }
 
 const char *rpc_session_peer(const struct rpc_session *s)

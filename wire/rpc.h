@@ -48,15 +48,19 @@ struct rpc_session_opts {
     /* once, when the session is dead; rpc_session_unref() may be called inside */
     void (*on_closed)(void *arg, struct rpc_session *s, const struct err *e);
     void *arg;
-    bool client; /* true: odd stream ids, writes the type byte 06 first */
-    bool plain;  /* type byte 01: no yamux (servers only) */
+    bool tell_close; /* on_closed is called after rpc_session_close() as well */
+    bool client;     /* true: odd stream ids, writes the type byte 06 first */
+    bool plain;      /* type byte 01: no yamux (servers only) */
 };
 /* takes the connection (right after the type byte for servers, freshly connected for clients) */
 struct rpc_session *rpc_session_new(struct conn *take_c, const struct rpc_session_opts *o);
 struct rpc_session *rpc_session_ref(struct rpc_session *s);
 struct rpc_session *rpc_session_unref(struct rpc_session *s);
-void rpc_session_close(struct rpc_session *s); /* calls in flight fail; on_closed is not called */
+/* calls in flight fail, requests are gone; on_closed is not called (unless tell_close) */
+void rpc_session_close(struct rpc_session *s);
 bool rpc_session_is_open(const struct rpc_session *s);
+/* open, and the peer has not said that it goes away */
+bool rpc_session_takes_calls(const struct rpc_session *s);
 const char *rpc_session_peer(const struct rpc_session *s);
 uint64_t rpc_session_opened_ns(const struct rpc_session *s); /* CLOCK_BOOTTIME */
 /* a slot for the user of the session (the server keeps the node id that is bound to it there);

@@ -1,4 +1,4 @@
-/* wire/rpc_priv.h - the insides of RPC sessions, for wire/rpc*.c only. */
+/* wire/rpc_priv.h - the insides of RPC sessions, for wire/rpc*.c and wire/accept.c only. */
 #pragma once
 
 #include "base/list.h"
@@ -34,6 +34,9 @@ struct rpc_session {
 
 /* ends the session: everything that waits is told next turn */
 void rpc_session_fail(struct rpc_session *s, int code, const char *text);
+
+/* closes without on_closed, whatever tell_close says */
+void rpc_session_end(struct rpc_session *s);
 
 /* --- serving: one stream (or plain connection) that the peer opened --- */
 struct rpc_serve {

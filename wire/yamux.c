@@ -401,3 +401,8 @@ size_t yamux_streams(const struct yamux *y)
 {
     return y->n_streams;
 }
+
+bool yamux_takes_streams(const struct yamux *y)
+{
+    return !y->dead && !y->going;
+}

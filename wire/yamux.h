@@ -40,7 +40,8 @@ struct yamux *yamux_new(struct conn *take_c, bool client, const struct yamux_use
 /* closes the conn after what was written is sent; all streams are gone without callbacks */
 struct yamux *yamux_free(struct yamux *y);
 struct conn *yamux_conn(const struct yamux *y);
-size_t yamux_streams(const struct yamux *y); /* open ones */
+bool yamux_takes_streams(const struct yamux *y); /* alive, and the peer does not go away */
+size_t yamux_streams(const struct yamux *y);     /* open ones */
 
 /* Opens a stream.  -EPIPE: the session is dead; -ESHUTDOWN: the peer goes away and takes no new
  * streams; -EAGAIN: too many streams are open or not yet accepted. */
