@@ -1,6 +1,7 @@
 /* picket-probe - runs probes, one record for each on stdout the moment it is there.
  *
  *     picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]
+ *     picket-probe -resolve HOST PORT
  *
  * Everything that may hang or crash while looking at a host happens in this process: picketd runs
  * it with a deadline (fingerprint/run), people run it by hand.  It keeps only the capabilities that
@@ -23,12 +24,14 @@
 #include "codec/ops.h"
 #include "drivers/driver.h"
 #include "fingerprint/probe.h"
+#include "probe/resolve.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct options {
     const char *root, *conf;
-    bool list, json;
+    bool list, json, resolve;
+    char *const *names;        /* what stands behind the flags */
     const struct probe **rows; /* owned array of borrowed rows, in table order */
     size_t n_rows;
 };
@@ -267,7 +270,8 @@ static int usage(const char *what)
 {
     (void)fprintf(stderr,
                   "picket-probe: %s\n"
-                  "usage: picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]\n",
+                  "usage: picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]\n"
+                  "       picket-probe -resolve HOST PORT\n",
                   what);
     return EXIT_USAGE;
 }
@@ -283,12 +287,18 @@ static int parse_args(struct options *o, int argc, char **argv)
             o->list = true;
         else if (str_eq(flag, "-json"))
             o->json = true;
+        else if (str_eq(flag, "-resolve"))
+            o->resolve = true;
         else if (str_eq(flag, "-root") && i + 1 < argc)
             o->root = argv[++i];
         else if (str_eq(flag, "-conf") && i + 1 < argc)
             o->conf = argv[++i];
         else
-            return usage(argv[i]);
+            return usage("unknown flag, or one without its value");
+    }
+    if (o->resolve) {
+        o->names = argv + i;
+        return argc - i == 2 ? EXIT_OK : usage("-resolve takes a host and a port");
     }
     o->json = o->json || isatty(STDOUT_FILENO);
     return select_rows(o, argv + i, (size_t)(argc - i));
@@ -301,15 +311,14 @@ int main(int argc, char **argv)
     struct err e = {0};
     int code = parse_args(&o, argc, argv);
 
-    if (code == EXIT_OK && o.list) {
+    if (code == EXIT_OK && o.list)
         list_rows();
-    } else if (code == EXIT_OK) {
-        if (read_conf(o.conf, &conf, &e) < 0 || drop_rights(&o, &e) < 0) {
-            (void)fprintf(stderr, "picket-probe: %s\n", e.text);
-            code = EXIT_FAILED;
-        } else {
-            code = run_rows(&o, &conf);
-        }
+    else if (code == EXIT_OK && (read_conf(o.conf, &conf, &e) < 0 || drop_rights(&o, &e) < 0 ||
+                                 (o.resolve && resolve_print(o.names[0], o.names[1], &e) < 0))) {
+        (void)fprintf(stderr, "picket-probe: %s\n", e.text);
+        code = EXIT_FAILED;
+    } else if (code == EXIT_OK && !o.resolve) {
+        code = run_rows(&o, &conf);
     }
     ops_clear(&desc_probe_conf, &conf);
     free(o.rows);

@@ -1,36 +1,42 @@
 #include "probe/resolve.h"
 
+#include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 
-#include "wire/addr.h"
+#include "base/str.h"
 
-int resolve_print(const char *host, const char *port)
+/* getnameinfo with numbers only never asks anybody. */
+static char *address_text(const struct addrinfo *ai)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list, *a;
-    int r = getaddrinfo(host, port, &hints, &list), n = 0;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
 
-    if (r != 0) {
-        (void)fprintf(stderr, "%s\n", gai_strerror(r));
-        return 1;
-    }
-    for (a = list; a; a = a->ai_next) {
-        struct sockaddr_storage ss = {0};
-        _cleanup_free_ char *text = NULL;
+    if (getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return NULL;
+    return xasprintf(ai->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
 
-        if (a->ai_addrlen > sizeof(ss))
+int resolve_print(const char *host, const char *port, struct err *e)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    char **done = NULL;
+    size_t n_done = 0;
+    int r = getaddrinfo(host, port, &hints, &list);
+
+    if (r != 0)
+        return err_set(e, -EHOSTUNREACH, "%s: %s", host, gai_strerror(r));
+    for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
+        _cleanup_free_ char *text = address_text(ai);
+
+        if (!text || strv_has(done, n_done, text))
             continue;
-        memcpy(&ss, a->ai_addr, a->ai_addrlen);
-        text = addr_format(&ss, a->ai_addrlen);
-        n += printf("%s\n", text) > 0;
+        strv_add(&done, &n_done, text);
+        (void)printf("%s\n", text);
     }
     freeaddrinfo(list);
-    if (n == 0 || fflush(stdout) != 0) {
-        (void)fprintf(stderr, "no addresses\n");
-        return 1;
-    }
+    strv_done(&done, &n_done);
     return 0;
 }

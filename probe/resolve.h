@@ -1,11 +1,8 @@
-/* probe/resolve.h - "picket-probe -resolve HOST PORT": addresses of a name, one "ip:port" a line.
- *
- * getaddrinfo may block for as long as a name server likes, so agents run it in this child with a
- * deadline.
- */
+/* probe/resolve.h - names of servers into addresses, for daemons that must not block. */
 #pragma once
 
-#include "base/mem.h"
+#include "base/err.h"
 
-/* prints to stdout; the exit status: 0, or 1 with the reason on stderr */
-int resolve_print(const char *host, const char *port) _must_check_;
+/* Prints one address a line, "192.0.2.7:4647" or "[2001:db8::7]:4647", in the resolver's order and
+ * without doubles.  -EHOSTUNREACH with the resolver's words. */
+int resolve_print(const char *host, const char *port, struct err *e) _must_check_;
