@@ -1,0 +1,25 @@
+/* api/handlers.h - the handlers, by file; see api/routes.h for what one is. */
+#pragma once
+
+#include "api/ask.h"
+#include "api/reply.h"
+#include "api/routes.h"
+#include "api/view.h"
+
+/* h_nodes.c */
+handler nodes_list;
+/* h_node.c */
+handler node_read;
+handler node_allocations;
+/* h_status.c */
+handler status_leader;
+handler status_peers;
+handler regions_list;
+/* h_agent.c */
+handler agent_self;
+handler agent_members;
+handler agent_health;
+handler agent_fingerprint;
+/* h_ui.c: what Nomad's web interface would be at */
+handler root_redirect;
+handler ui_page;

@@ -1,0 +1,192 @@
+/* Requests over sockets: answered at once, or kept until the view knows something newer.
+ *
+ * A waiting request costs its exchange (trimmed), a struct waiting and the few bytes of its
+ * parameters.  When a change wakes many, they are answered in slices of a turn.
+ */
+#include "api/server.h"
+
+#include <errno.h>
+
+#include "api/dispatch.h"
+#include "api/routes.h"
+#include "base/clock.h"
+#include "base/vec.h"
+#include "wire/http1.h"
+
+#define SLICE_NS (2 * NSEC_PER_MSEC) /* of one turn, for requests that were woken */
+
+struct waiting {
+    struct list link; /* api->ready while woken */
+    struct api *api;
+    struct http_exchange *x;
+    struct ask ask;
+    struct view_wait wait;
+    struct timer timer;
+    bool watched; /* the view has our wait */
+};
+
+struct api {
+    struct api_opts opts;
+    struct http_server **servers; /* owned */
+    size_t n_servers;
+    struct list ready; /* woken, not looked at again yet */
+    struct defer run_ready;
+};
+
+static void waiting_free(struct waiting *w)
+{
+    const struct view *v = w->api->opts.view;
+
+    if (w->watched)
+        v->ops->cancel(v->impl, &w->wait);
+    timer_stop(&w->timer);
+    list_remove(&w->link);
+    ask_done(&w->ask);
+    free(w);
+}
+
+static void waiting_answer(struct waiting *w, struct reply *take_r)
+{
+    struct http_exchange *x = w->x;
+    bool pretty = w->ask.pretty;
+    unsigned encoding = w->ask.encoding;
+    const struct strmap *headers = w->api->opts.response_headers;
+
+    waiting_free(w);
+    reply_send(take_r, pretty, encoding, headers, x);
+}
+
+static void on_woken(void *arg)
+{
+    struct waiting *w = arg;
+
+    w->watched = false;
+    list_remove(&w->link);
+    list_append(&w->api->ready, &w->link);
+    defer_set(&w->api->run_ready);
+}
+
+static void waiting_watch(struct waiting *w)
+{
+    const struct view *v = w->api->opts.view;
+
+    w->wait = (struct view_wait){.fn = on_woken, .arg = w};
+    w->watched = true;
+    v->ops->wait(v->impl, w->ask.route->watch, w->ask.id, &w->wait);
+}
+
+/* asks again; answers when there is something newer, or in any case */
+static void waiting_run(struct waiting *w, bool in_any_case)
+{
+    struct reply r;
+
+    reply_init(&r);
+    dispatch_run(w->api->opts.view, &w->ask, &r);
+    if (!in_any_case && dispatch_must_wait(&w->ask, &r)) {
+        reply_done(&r);
+        waiting_watch(w);
+        return;
+    }
+    waiting_answer(w, &r);
+}
+
+static void on_deadline(void *arg)
+{
+    waiting_run(arg, true);
+}
+
+static void on_run_ready(void *arg)
+{
+    struct api *a = arg;
+    uint64_t end = clock_boot_ns() + SLICE_NS;
+
+    while (!list_empty(&a->ready)) {
+        struct waiting *w = list_first(&a->ready, struct waiting, link);
+
+        if (clock_boot_ns() > end) {
+            defer_set(&a->run_ready);
+            return;
+        }
+        list_remove(&w->link);
+        waiting_run(w, false);
+    }
+}
+
+/* the peer is gone: the exchange is freed behind us */
+static void on_gone(void *arg)
+{
+    waiting_free(arg);
+}
+
+static void start_waiting(struct api *a, struct http_exchange *x, const struct ask *take_q)
+{
+    struct waiting *w = xnew0(struct waiting);
+
+    w->api = a;
+    w->x = x;
+    w->ask = *take_q;
+    list_init(&w->link);
+    http_exchange_trim(x);
+    http_on_gone(x, on_gone, w);
+    timer_init(a->opts.loop, &w->timer, "http wait", on_deadline, w);
+    timer_set(&w->timer, dispatch_wait_ns(&w->ask));
+    waiting_watch(w);
+}
+
+static void on_request(void *arg, struct http_exchange *x, const struct http_request *hq)
+{
+    struct api *a = arg;
+    unsigned encoding = ask_encoding(hq);
+    struct ask q = {0};
+    struct reply r;
+
+    reply_init(&r);
+    if (dispatch_route(hq, &q, &r) == 0) {
+        dispatch_run(a->opts.view, &q, &r);
+        if (dispatch_must_wait(&q, &r)) {
+            reply_done(&r);
+            start_waiting(a, x, &q);
+            return;
+        }
+    }
+    reply_send(&r, q.pretty, encoding, a->opts.response_headers, x);
+    ask_done(&q);
+}
+
+struct api *api_new(const struct api_opts *o)
+{
+    struct api *a = xnew0(struct api);
+
+    a->opts = *o;
+    list_init(&a->ready);
+    defer_init(o->loop, &a->run_ready, on_run_ready, a);
+    return a;
+}
+
+int api_listen(struct api *a, int take_fd, struct err *e)
+{
+    struct http_server_opts o = {
+        .handler = on_request,
+        .arg = a,
+        .max_per_client = a->opts.max_conns_per_client,
+    };
+    struct http_server *s;
+    int r;
+
+    r = http_listen(a->opts.loop, take_fd, &o, &s);
+    if (r < 0)
+        return err_errno(e, r, "HTTP listener");
+    *vec_add(&a->servers, &a->n_servers) = s;
+    return 0;
+}
+
+struct api *api_free(struct api *a)
+{
+    if (!a)
+        return NULL;
+    for (size_t i = 0; i < a->n_servers; i++)
+        (void)http_server_free(a->servers[i]); /* ends what waits: on_gone() */
+    free(a->servers);
+    defer_stop(&a->run_ready);
+    return mem_free(a);
+}

@@ -1,0 +1,292 @@
+#include "tests/support/fake_view.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "codec/js.h"
+#include "model/node.h"
+
+struct fake_wait {
+    struct list link;
+    enum view_what what;
+    char id[64];
+    struct view_wait *wait;
+};
+
+static int fail(const struct fake_view *f, struct err *e)
+{
+    return err_set_status(e, -EIO, f->failure_status, "%s", f->failure);
+}
+
+static void fill_meta(const struct fake_view *f, uint64_t index, struct view_meta *m)
+{
+    *m = f->meta;
+    m->index = index;
+}
+
+static int fake_nodes(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
+                      struct err *e)
+{
+    struct fake_view *f = impl;
+    struct uuid key;
+    size_t n = 0;
+    int r;
+
+    f->n_asked++;
+    if (f->failure)
+        return fail(f, e);
+    r = uuid_index(prefix, true, &key, &n, e);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < f->items.n; i++)
+        if (memcmp(f->items.v[i]->key.b, key.b, n) == 0)
+            *vec_add(&ret->v, &ret->n) = node_item_ref(f->items.v[i]);
+    fill_meta(f, f->index, m);
+    return 0;
+}
+
+static const struct node_item *find(const struct fake_view *f, const char *id)
+{
+    for (size_t i = 0; i < f->items.n; i++)
+        if (str_eq(f->items.v[i]->id, id))
+            return f->items.v[i];
+    return NULL;
+}
+
+static int fake_node(void *impl, const char *id, const struct node_item **ret, struct view_meta *m,
+                     struct err *e)
+{
+    struct fake_view *f = impl;
+    const struct node_item *it = find(f, id);
+
+    f->n_asked++;
+    if (f->failure)
+        return fail(f, e);
+    fill_meta(f, it ? it->modify_index : f->index, m);
+    if (!it)
+        return 1;
+    *ret = node_item_ref(it);
+    return 0;
+}
+
+static int fake_node_allocs(void *impl, const char *id, struct buf *ret, struct view_meta *m,
+                            struct err *e)
+{
+    struct fake_view *f = impl;
+
+    (void)id;
+    f->n_asked++;
+    if (f->failure)
+        return fail(f, e);
+    buf_add(ret, f->allocs.p, f->allocs.len);
+    fill_meta(f, MAX(f->allocs_index, UINT64_C(1)), m);
+    return 0;
+}
+
+static void fake_wait(void *impl, enum view_what what, const char *id, struct view_wait *w)
+{
+    struct fake_view *f = impl;
+    struct fake_wait *fw = xnew0(struct fake_wait);
+
+    fw->what = what;
+    fw->wait = w;
+    (void)snprintf(fw->id, sizeof(fw->id), "%s", id);
+    w->impl = fw;
+    list_append(&f->waits, &fw->link);
+    f->n_waits++;
+}
+
+static void drop_wait(struct fake_view *f, struct fake_wait *fw)
+{
+    list_remove(&fw->link);
+    f->n_waits--;
+    free(fw);
+}
+
+static void fake_cancel(void *impl, struct view_wait *w)
+{
+    drop_wait(impl, w->impl);
+}
+
+/* id NULL: something about the table only */
+static void fire(struct fake_view *f, const char *id)
+{
+    struct list due = LIST_INIT(due);
+
+    list_for_each (fw, &f->waits, struct fake_wait, link) {
+        if (fw->what == VIEW_NODES || (id && str_eq(fw->id, id))) {
+            list_remove(&fw->link);
+            list_append(&due, &fw->link);
+        }
+    }
+    while (!list_empty(&due)) {
+        struct fake_wait *fw = list_first(&due, struct fake_wait, link);
+        struct view_wait *w = fw->wait;
+
+        drop_wait(f, fw);
+        w->fn(w->arg);
+    }
+}
+
+static const char *fake_region(void *impl)
+{
+    return ((struct fake_view *)impl)->region;
+}
+
+static const char *fake_leader(void *impl)
+{
+    return ((struct fake_view *)impl)->leader;
+}
+
+static void fake_peers(void *impl, char ***ret, size_t *n)
+{
+    const char *leader = fake_leader(impl);
+
+    if (leader)
+        strv_add(ret, n, leader);
+}
+
+static int fake_self(void *impl, struct buf *ret, struct err *e)
+{
+    (void)impl;
+    (void)e;
+    buf_add_str(ret, "{\"config\":{},\"stats\":{}}");
+    return 0;
+}
+
+static int fake_members(void *impl, struct buf *ret, struct err *e)
+{
+    struct fake_view *f = impl;
+
+    if (f->failure)
+        return fail(f, e);
+    buf_add_str(ret, "{\"Members\":[]}");
+    return 0;
+}
+
+static int fake_health(void *impl, const char *type, struct buf *ret)
+{
+    struct fake_view *f = impl;
+
+    f->health_type = type;
+    buf_add_str(ret, f->health_body);
+    return f->health_status;
+}
+
+static int fake_fingerprint(void *impl, struct buf *ret, struct err *e)
+{
+    (void)impl;
+    (void)e;
+    buf_add_str(ret, "{\"Probes\":[]}");
+    return 0;
+}
+
+void fake_view_set_fingerprint(struct fake_view *f)
+{
+    f->ops.fingerprint = fake_fingerprint;
+}
+
+void fake_view_init(struct fake_view *f)
+{
+    *f = (struct fake_view){
+        .allocs = BUF_INIT(MIB),
+        .meta = {.known_leader = true         },
+        .leader = "127.0.0.1:4647",
+        .region = "global",
+        .health_status = 200,
+        .health_body = "{\"server\":{\"message\":\"ok\",\"ok\":true}}",
+        .ops =
+            {
+                 .nodes = fake_nodes,
+                 .node = fake_node,
+                 .node_allocs = fake_node_allocs,
+                 .wait = fake_wait,
+                 .cancel = fake_cancel,
+                 .region = fake_region,
+                 .leader = fake_leader,
+                 .peers = fake_peers,
+                 .agent_self = fake_self,
+                 .agent_members = fake_members,
+                 .agent_health = fake_health,
+                 },
+    };
+    list_init(&f->waits);
+    f->view = (struct view){&f->ops, f};
+}
+
+void fake_view_done(struct fake_view *f)
+{
+    while (!list_empty(&f->waits))
+        drop_wait(f, list_first(&f->waits, struct fake_wait, link));
+    node_items_done(&f->items);
+    buf_done(&f->allocs);
+}
+
+static void put_item(struct fake_view *f, const struct node_item *take_it)
+{
+    size_t i = 0;
+
+    while (i < f->items.n && memcmp(&f->items.v[i]->key, &take_it->key, UUID_BYTES) < 0)
+        i++;
+    if (i < f->items.n && memcmp(&f->items.v[i]->key, &take_it->key, UUID_BYTES) == 0) {
+        (void)node_item_unref(f->items.v[i]);
+    } else {
+        (void)vec_add(&f->items.v, &f->items.n);
+        memmove(&f->items.v[i + 1], &f->items.v[i], (f->items.n - 1 - i) * sizeof(*f->items.v));
+    }
+    f->items.v[i] = take_it;
+    f->index = MAX(f->index, take_it->modify_index);
+    fire(f, take_it->id);
+}
+
+void fake_view_put_json(struct fake_view *f, const char *json, size_t n, bool set_index)
+{
+    _cleanup_(node_freep) struct node *node = node_new();
+    struct node_item *it;
+    struct err e = {0};
+
+    if (js_decode(&desc_node, json, n, node, &e) < 0)
+        abort();
+    if (set_index)
+        node->modify_index = f->index + 1;
+    if (node_item_from_node(node, &it, &e) < 0)
+        abort();
+    put_item(f, it);
+}
+
+void fake_view_put(struct fake_view *f, const char *id, const char *name)
+{
+    _cleanup_free_ char *json =
+        xasprintf("{\"ID\":\"%s\",\"Name\":\"%s\",\"Status\":\"ready\",\"Datacenter\":\"dc1\","
+                  "\"SecretID\":\"5ec7e700-0000-0000-0000-000000000000\","
+                  "\"SchedulingEligibility\":\"eligible\",\"HTTPAddr\":\"10.0.0.1:4646\","
+                  "\"NodeResources\":{\"Cpu\":{\"CpuShares\":1000}},"
+                  "\"Attributes\":{\"os.name\":\"debian\",\"nomad.version\":\"1.10.5\"}}",
+                  id, name);
+
+    fake_view_put_json(f, json, strlen(json), true);
+}
+
+void fake_view_remove(struct fake_view *f, const char *id)
+{
+    for (size_t i = 0; i < f->items.n; i++) {
+        if (!str_eq(f->items.v[i]->id, id))
+            continue;
+        (void)node_item_unref(f->items.v[i]);
+        memmove(&f->items.v[i], &f->items.v[i + 1], (f->items.n - 1 - i) * sizeof(*f->items.v));
+        f->items.n--;
+        break;
+    }
+    f->index++;
+    fire(f, id);
+}
+
+void fake_view_touch_table(struct fake_view *f)
+{
+    f->index++;
+    fire(f, NULL);
+}
