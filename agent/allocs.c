@@ -20,9 +20,8 @@ enum {
     REPORT_EVERY_SEC = 30,
 };
 
-#define FAIL_EVENT "Driver Failure"
-#define FAIL_MESSAGE                                                                               \
-    "picketd " PICKET_VERSION " cannot run tasks yet; this node is ineligible for placement"
+#define FAIL_EVENT       "Driver Failure"
+#define FAIL_MESSAGE     "picketd " PICKET_VERSION " cannot run tasks yet, keep this node ineligible"
 #define FAIL_DESCRIPTION "Failed tasks"
 
 enum step { STEP_IDLE, STEP_POLL, STEP_PULL, STEP_UPDATE };

@@ -82,6 +82,7 @@ void merge_skeleton(struct node *n, const struct conf *conf)
     str_set(&n->node_class, str_or_empty(conf->client.node_class));
     str_set(&n->node_pool,
             str_empty(conf->client.node_pool) ? NODE_POOL_DEFAULT : conf->client.node_pool);
+    str_set(&n->cgroup_parent, "nomad.slice"); /* Nomad's, as tools expect it */
     str_set(&n->status, NODE_STATUS_INIT);
     str_set(&n->scheduling_eligibility, NODE_INELIGIBLE);
     strmap_make(&n->attributes);
