@@ -297,7 +297,9 @@ static void on_payload(struct yamux *y, const uint8_t *p, size_t n)
     struct yamux_stream *s = y->rx;
 
     y->rx_left -= (uint32_t)n;
-    if (s && !s->released && !s->fin_seen)
+    if (s && s->released)
+        yamux_consumed(s, n); /* thrown away, but the peer may come to its end */
+    else if (s && !s->fin_seen)
         s->user->on_data(s->arg, p, n);
     if (y->rx_left == 0 && !y->dead)
         end_of_frame(y);
