@@ -140,10 +140,10 @@ $(foreach l,$(sort $(notdir $(patsubst %/,%,$(wildcard tests/unit/*/)))),$(eval 
 # A fuzz target is linked twice: with tests/fuzz/driver.c as an ordinary program over its corpus, and with libFuzzer.
 $(FUZZ): %: %.o $(B)/tests/fuzz/driver.o $(B)/libsupport.a $(call archives,$(LIBRARY))
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL) -lmsgpackc
 $(addsuffix .libfuzzer,$(FUZZ)): %.libfuzzer: %.o $(B)/libsupport.a $(call archives,$(LIBRARY))
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL) -lmsgpackc
 
 $(BENCH): %: %.o $(B)/libbench.a $(B)/libsupport.a $(call archives,$(LAYERS))
 	$(call say,LINK,$@)

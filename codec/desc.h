@@ -156,10 +156,10 @@ struct desc {
     const struct desc var = {#var, sizeof(type), table, ARRAY_LEN(table), F_OMITEMPTY}
 /* an element of a MAPVEC: its first member is char *key */
 #define DESC_KEYED(var, type, table)                                                               \
+    const struct desc var = {#var, sizeof(type), table, ARRAY_LEN(table), D_KEYED};                \
     _Static_assert(offsetof(type, key) == 0 &&                                                     \
                        __builtin_types_compatible_p(__typeof__(((type *)0)->key), char *),         \
-                   "the first member of a keyed struct is char *key");                             \
-    const struct desc var = {#var, sizeof(type), table, ARRAY_LEN(table), D_KEYED}
+                   "the first member of a keyed struct is char *key")
 /* with Go's name of the type, package included ("api.DrainSpec"), which JSON type errors show */
 #define DESC_GO(var, type, table, go)                                                              \
     const struct desc var = {go, sizeof(type), table, ARRAY_LEN(table), 0}
