@@ -47,7 +47,8 @@ struct loop {
 
 static void log_sd_failure(const char *what, int r)
 {
-    if (r < 0)
+    /* ESTALE: the loop has ended and its owners put their things away */
+    if (r < 0 && r != -ESTALE)
         (void)fprintf(stderr, "event loop: %s: %s\n", what, strerror(-r));
 }
 
