@@ -41,6 +41,7 @@ struct draft {
     size_t n_files;
     bool *explained; /* per row: its block's keys have been listed in an error already */
     bool top_explained;
+    bool incomplete;            /* a file could not be read: what is missing may stand there */
     struct conf_report *report; /* borrowed */
 };
 

@@ -88,8 +88,8 @@ const struct conf_key *key_by_flag(const char *flag)
     return NULL;
 }
 
-/* the blocks that have a key of this name, "a, b or c"; appended */
-static void other_blocks(const char *name, struct buf *out)
+/* the blocks that have a key of exactly this name, "a or b"; false when there is none */
+static bool other_blocks(const char *name, struct buf *out)
 {
     unsigned n = 0;
 
@@ -105,6 +105,7 @@ static void other_blocks(const char *name, struct buf *out)
         else
             buf_printf(out, "into %.*s", (int)len - 1, k->path);
     }
+    return n > 0;
 }
 
 void key_explain_unknown(const char *block, const char *name, bool list, struct buf *out)
@@ -115,11 +116,9 @@ void key_explain_unknown(const char *block, const char *name, bool list, struct 
     for (size_t i = 0; i < n_conf_keys && n < ARRAY_LEN(names); i++)
         if (key_is_child(&conf_keys[i], block))
             names[n++] = key_name(&conf_keys[i]);
-    nearest = str_nearest(name, names, n);
+    nearest = other_blocks(name, out) ? NULL : str_nearest(name, names, n);
     if (nearest)
         buf_printf(out, "; did you mean \"%s\"?", nearest);
-    else
-        other_blocks(name, out);
     if (!list || n == 0)
         return;
     buf_add_str(out, nearest ? " Allowed here: " : "; allowed here: ");

@@ -18,6 +18,7 @@ static void load_file(struct draft *d, const char *path, const char *given)
 
     strv_add(&d->files, &d->n_files, path);
     r = hcl_parse_file(path, &doc, &e);
+    d->incomplete = d->incomplete || r < 0;
     if (r < 0) { /* a syntax error already begins with file, line and column */
         if (r == -EINVAL)
             draft_error(d, &nowhere, "%s", e.text);
@@ -57,6 +58,7 @@ static void load_folder(struct draft *d, const char *path)
     int n = scandir(path, &names, select_name, by_bytes);
 
     if (n < 0) {
+        d->incomplete = true;
         draft_error(d, &nowhere, "Error loading configuration from %s: %s", path, strerror(errno));
         return;
     }
@@ -83,13 +85,15 @@ void load_paths(struct draft *d, const char *const *paths, size_t n_paths)
     for (size_t i = 0; i < n_paths; i++) {
         struct stat st;
 
-        if (stat(paths[i], &st) < 0)
+        if (stat(paths[i], &st) < 0) {
             draft_error(d, &nowhere, "Error loading configuration from %s: stat %s: %s", paths[i],
                         paths[i], strerror(errno));
-        else if (S_ISDIR(st.st_mode))
+            d->incomplete = true;
+        } else if (S_ISDIR(st.st_mode)) {
             load_folder(d, paths[i]);
-        else
+        } else {
             load_file(d, paths[i], paths[i]);
+        }
     }
 }
 

@@ -118,3 +118,13 @@ void conf_manual(struct buf *out)
     for (size_t i = 0; i < n_conf_keys; i++)
         manual_row(out, &conf_keys[i]);
 }
+
+void conf_key_list(struct buf *out)
+{
+    for (size_t i = 0; i < n_conf_keys; i++) {
+        const struct conf_key *k = &conf_keys[i];
+
+        buf_printf(out, "%-66s %-20s %s\n", k->path, key_type_name(k->type),
+                   key_action_name(k->action));
+    }
+}

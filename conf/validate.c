@@ -58,12 +58,12 @@ static void check_paths(const struct check *k)
             check_path(k, "client.state_dir", "state-dir", c->client.state_dir);
         if (at(k, "client.alloc_dir"))
             check_path(k, "client.alloc_dir", "alloc-dir", c->client.alloc_dir);
-        if (!c->data_dir && (!c->client.state_dir || !c->client.alloc_dir))
+        if (!k->d->incomplete && !c->data_dir && (!c->client.state_dir || !c->client.alloc_dir))
             draft_error(k->d, NULL,
                         "Must specify the state-dir and alloc-dir if data-dir is omitted.");
     }
     if (k->role & CONF_SERVER) {
-        if (!c->data_dir)
+        if (!c->data_dir && !k->d->incomplete)
             draft_error(k->d, NULL,
                         "Must specify \"data_dir\" config option or \"data-dir\" CLI flag");
         else if (at(k, "server.data_dir"))

@@ -1,0 +1,9 @@
+/* cli/commands.h - the rows of the command table, each defined by its own file. */
+#pragma once
+
+#include "cli/command.h"
+
+extern const struct command command_node_status;
+extern const struct command command_version;
+extern const struct command command_config_validate;
+extern const struct command command_config_keys;

@@ -1,0 +1,30 @@
+/* cli/node_view.h - how nodes are shown; fills text, does no I/O. */
+#pragma once
+
+#include "base/buf.h"
+#include "cli/seen.h"
+#include "model/node.h"
+
+struct node_list_opts {
+    bool verbose, os, quiet;
+    const int64_t *running; /* running allocations per node, NULL = not shown */
+};
+/* the table of nodes, as `nomad node status` */
+void view_nodes(const struct node_stub *nodes, size_t n, const struct node_list_opts *o,
+                struct buf *out);
+
+struct node_detail {
+    const struct node *node;
+    const struct seen_alloc *allocs;
+    size_t n_allocs;
+    const struct seen_host *host; /* NULL: no statistics */
+    bool verbose, is_short;
+    int64_t now_ns;
+};
+void view_node(const struct node_detail *d, struct buf *out);
+
+/* what is asked for a prefix: an even number of digits (nomad command/helpers.go
+ * sanitizeUUIDPrefix); owned by the caller */
+char *sanitize_prefix(const char *prefix) _must_check_;
+/* first eight characters of an id, or all of it */
+const char *short_id(const char *id, bool whole, char ret[64]);

@@ -1,0 +1,108 @@
+#include "cli/seen.h"
+
+#define T struct seen_client_stats
+static const struct field client_stats_fields[] = {
+    {"node_id", STR(node_id)}
+};
+static DESC(desc_client_stats, T, client_stats_fields);
+#undef T
+
+#define T struct seen_stats
+static const struct field stats_fields[] = {
+    {"client", PTR(client, desc_client_stats)}
+};
+static DESC(desc_stats, T, stats_fields);
+#undef T
+
+#define T struct seen_self
+static const struct field self_fields[] = {
+    {"stats", STRUCT(stats, desc_stats)}
+};
+DESC(desc_seen_self, T, self_fields);
+#undef T
+
+/* The structs without a name have one number each. */
+struct one_number {
+    int64_t v;
+};
+#define T struct one_number
+static const struct field cpu_fields[] = {
+    {"CpuShares", I64(v)}
+};
+static const struct field memory_fields[] = {
+    {"MemoryMB", I64(v)}
+};
+static const struct field shared_fields[] = {
+    {"DiskMB", I64(v)}
+};
+static const struct field version_fields[] = {
+    {"Version", I64(v)}
+};
+static DESC(desc_cpu, T, cpu_fields);
+static DESC(desc_memory, T, memory_fields);
+static DESC(desc_shared, T, shared_fields);
+static DESC(desc_job, T, version_fields);
+#undef T
+
+#define T struct seen_task
+static const struct field task_fields[] = {
+    {"Cpu",    STRUCT(cpu,    desc_cpu)   },
+    {"Memory", STRUCT(memory, desc_memory)},
+};
+static DESC(desc_task, T, task_fields);
+#undef T
+
+#define T struct seen_resources
+static const struct field resources_fields[] = {
+    {"Shared",      STRUCT(shared, desc_shared)},
+    { "Tasks", MAPVEC(tasks,       n_tasks,   desc_task)},
+};
+static DESC(desc_resources, T, resources_fields);
+#undef T
+
+#define T struct seen_alloc
+static const struct field alloc_fields[] = {
+    {"AllocatedResources", PTR(allocated_resources, desc_resources)},
+    {"ClientStatus",                    STR(client_status)                             },
+    {"CreateTime",                    I64(create_time)  },
+    {"DesiredStatus",                    STR(desired_status)                          },
+    {"EvalID",                    STR(eval_id)         },
+    {"ID",                    STR(id)                              },
+    {"Job",                    STRUCT(job,         desc_job)},
+    {"ModifyTime",           I64(modify_time)                         },
+    {"NodeID",STR(node_id)},
+    {"TaskGroup",               STR(task_group)                                              },
+};
+DESC(desc_seen_alloc, T, alloc_fields);
+#undef T
+
+#define T struct seen_disk
+static const struct field disk_fields[] = {
+    {"Device", STR(device)},
+    {"Size",   U64(size)  },
+    {"Used",   U64(used)  },
+};
+static DESC(desc_disk, T, disk_fields);
+#undef T
+
+struct two_numbers {
+    uint64_t total, used;
+};
+#define T struct two_numbers
+static const struct field host_memory_fields[] = {
+    {"Total", U64(total)},
+    {"Used",  U64(used) }
+};
+static DESC(desc_host_memory, T, host_memory_fields);
+#undef T
+
+#define T struct seen_host
+static const struct field host_fields[] = {
+    {"AllocDirStats", PTR(alloc_dir, desc_disk)},
+    {"CPUTicksConsumed",               F64(cpu_ticks_consumed)          },
+    {"DiskStats",               VEC(disks,        n_disks, desc_disk)},
+    {"Memory",        STRUCT(memory,    desc_host_memory)},
+    {"Uptime",        U64(uptime)},
+};
+DESC(desc_seen_host, T, host_fields);
+#undef T
