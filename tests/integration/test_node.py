@@ -226,8 +226,9 @@ class Liveness(ProgramCase):
         srv = self.server()
         agt = self.agent([srv]).start().wait_api()
         node_id = agt.node_id()
-        nodes = get_json(agt.http, '/v1/nodes')     # before any contact: the local snapshot
+        nodes = wait_until('local snapshot', lambda: get_json(agt.http, '/v1/nodes'))    # before any contact
         self.assertEqual(nodes[0]['ID'], node_id)
+        self.assertEqual(http_get(agt.http, '/v1/nodes')[1]['x-nomad-index'], '0')
         self.assertEqual(http_get(agt.http, '/v1/nodes')[1]['x-nomad-knownleader'], 'false')
         srv.start().wait()
         n = self.ready(srv, node_id, 60)
@@ -293,13 +294,18 @@ class Liveness(ProgramCase):
                 sock.bind(path)
                 sock.settimeout(20)
                 prog = self.server() if what == 'server' else self.agent([1])
-                prog.start(env={'NOTIFY_SOCKET': path, 'WATCHDOG_USEC': '400000', 'WATCHDOG_PID': ''})
-                seen = ''
-                while 'READY=1' not in seen or 'STATUS=' not in seen or 'WATCHDOG=1' not in seen:
-                    seen += sock.recv(4096).decode() + '\n'
+                prog.start(env={'NOTIFY_SOCKET': path, 'WATCHDOG_USEC': '400000'})
+                seen = []
+
+                def has(*words):
+                    end = time.monotonic() + 20
+                    while not all(any(w in s for s in seen) for w in words):
+                        self.assertLess(time.monotonic(), end, seen)
+                        seen.append(sock.recv(4096).decode())
+
+                has('READY=1', 'STATUS=', 'WATCHDOG=1')
                 self.assertEqual(prog.stop(), 0)
-                while 'STOPPING=1' not in seen:
-                    seen += sock.recv(4096).decode() + '\n'
+                has('STOPPING=1')
 
     def test_ordered_stop_is_quick_and_clean(self):
         srv = self.server().start().wait()
