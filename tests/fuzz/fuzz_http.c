@@ -43,7 +43,7 @@ static void must(bool ok, const char *what)
 
 static void start(void)
 {
-    _cleanup_free_ char *address = NULL;
+    _cleanup_free_ char *address = NULL, *bound = NULL;
     struct err e = {0};
     int fd;
 
@@ -58,7 +58,7 @@ static void start(void)
     (void)snprintf(path, sizeof(path), "%s/fuzz-http-%d.sock", getenv("TMPDIR") ?: "/tmp",
                    (int)getpid());
     address = xasprintf("unix:%s", path);
-    must(listen_open(address, &fd, &(char *){NULL}, &e) == 0, "listen");
+    must(listen_open(address, &fd, &bound, &e) == 0, "listen");
     must(api_listen(api, fd, &e) == 0, "api");
 }
 

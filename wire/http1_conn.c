@@ -1,0 +1,519 @@
+/* The serving side.  One struct hconn per connection, about 300 bytes while it idles: the bytes of
+ * a head that is still coming stay in the conn, an exchange exists from the end of the head until
+ * its answer is written.  One exchange per connection at a time; what a peer pipelines behind it is
+ * left in the conn and offered again when the answer is out. */
+#include "wire/http1_conn.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "wire/conn.h"
+#include "wire/http1_chunk.h"
+#include "wire/http1_head.h"
+#include "wire/http1_write.h"
+
+enum {
+    BURST_MAX = 16,          /* requests of one connection answered per turn */
+    BLANK_LINES_MAX = 4,     /* in front of a request */
+    OUT_HIGH = 256 * KIB,    /* unsent bytes beyond which a connection is not read */
+    WHOLE_MAX = 8 * MIB,     /* a body up to this is handed to the conn at once */
+    SLICE = 1 * MIB,         /* a larger one in such pieces: CONN_OUT_MAX is a limit */
+    BODY_COPY_MAX = 4 * KIB, /* a small body leaves in one piece with its head */
+    PIPELINE_MAX = 64 * KIB, /* unread bytes behind an unanswered request */
+    REPLY_HEAD_MAX = 64 * KIB,
+};
+
+#define HEAD_TIMEOUT_NS (10 * NSEC_PER_SEC)
+#define IDLE_TIMEOUT_NS (120 * NSEC_PER_SEC)
+#define BODY_TIMEOUT_NS (30 * NSEC_PER_SEC)
+
+enum hconn_state {
+    READ_HEAD,
+    READ_BODY,
+    BUSY,  /* the handler has the request */
+    WRITE, /* a large answer goes out; the next request comes after it */
+};
+
+struct hconn {
+    struct list link;
+    struct hconn_set *set;
+    struct conn *conn;          /* counted */
+    struct http_client *client; /* NULL: not counted */
+    struct http_exchange *x;    /* owned; in READ_BODY and BUSY */
+    struct timer timer;
+    struct http_scan scan;
+    struct buf out; /* WRITE: a body larger than WHOLE_MAX */
+    size_t out_at;
+    size_t unsent; /* when the timer was set */
+    uint8_t state;
+    uint8_t blank_lines;
+    bool started : 1; /* a first byte of a request is there */
+    bool in_data : 1; /* on_data() is on the stack: free later */
+    bool dead : 1;
+    bool leftover : 1; /* the conn holds bytes that were not taken */
+    bool paused : 1;
+    bool closing : 1; /* after this answer */
+    bool eof : 1;
+};
+
+struct http_exchange {
+    struct hconn *hconn; /* NULL: the peer is gone, nobody was told */
+    struct http_head *head;
+    struct http_request request;
+    struct buf body;
+    struct http_chunks chunks;
+    uint64_t body_left;
+    void (*gone)(void *arg);
+    void *gone_arg;
+    bool is_head : 1; /* HEAD: an answer without its body */
+    bool minor_0 : 1;
+    bool keep_alive : 1;
+    bool chunked : 1;
+};
+
+static const struct conn_user hconn_user;
+
+static void hconn_after_answer(struct hconn *h);
+
+/* --- exchanges --- */
+
+static struct http_exchange *exchange_free(struct http_exchange *x)
+{
+    if (!x)
+        return NULL;
+    free(x->head);
+    buf_done(&x->body);
+    return mem_free(x);
+}
+
+const char *http_request_header(const struct http_request *q, const char *name)
+{
+    return http_headers_get(q->headers, q->n_headers, name);
+}
+
+const struct http_request *http_exchange_request(const struct http_exchange *x)
+{
+    return &x->request;
+}
+
+void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg)
+{
+    x->gone = fn;
+    x->gone_arg = arg;
+}
+
+void http_exchange_trim(struct http_exchange *x)
+{
+    buf_done(&x->body);
+    x->head = mem_free(x->head);
+    x->request = (struct http_request){
+        .method = "",
+        .target = "",
+        .path = "",
+        .query = "",
+        .peer = x->request.peer,
+        .peer_is_unix = x->request.peer_is_unix,
+        .peer_uid = x->request.peer_uid,
+    };
+}
+
+/* --- connections --- */
+
+static void hconn_set_idle_timer(struct hconn *h)
+{
+    uint64_t ns = h->set->opts.idle_timeout_ns;
+
+    h->unsent = conn_pending(h->conn);
+    timer_set(&h->timer, ns ? ns : IDLE_TIMEOUT_NS);
+}
+
+static void hconn_end(struct hconn *h, bool at_once)
+{
+    if (!h->dead) {
+        h->dead = true;
+        timer_stop(&h->timer);
+        list_remove(&h->link);
+        h->set->n--;
+        http_clients_leave(&h->set->clients, h->client);
+        h->x = exchange_free(h->x);
+        buf_done(&h->out);
+        if (conn_is_open(h->conn)) {
+            if (at_once)
+                conn_abort(h->conn);
+            else
+                conn_close(h->conn);
+        }
+        h->conn = conn_unref(h->conn);
+    }
+    if (!h->in_data)
+        free(h);
+}
+
+void hconn_gone(struct hconn *h)
+{
+    struct http_exchange *x = h->state == BUSY ? steal_ptr(&h->x) : NULL;
+
+    hconn_end(h, true);
+    if (!x)
+        return;
+    x->hconn = NULL;
+    x->request.peer = "";
+    if (!x->gone)
+        return; /* freed by the answer */
+    x->gone(x->gone_arg);
+    (void)exchange_free(x);
+}
+
+void hconn_refuse(struct hconn *h, int status, const char *text)
+{
+    static const struct http_header type = {"Content-Type", "text/plain; charset=utf-8"};
+    _cleanup_buf_ struct buf out = BUF_INIT(REPLY_HEAD_MAX);
+
+    http_write_reply_head(&out, status, &type, 1, strlen(text), HTTP_CLOSE);
+    buf_add_str(&out, text);
+    conn_write_buf(h->conn, &out);
+    hconn_end(h, false);
+}
+
+static void hconn_on_timer(void *arg)
+{
+    struct hconn *h = arg;
+
+    if (h->state == READ_BODY || (h->state == READ_HEAD && h->started))
+        hconn_refuse(h, 408, "request took too long");
+    else if (conn_pending(h->conn) > 0 && conn_pending(h->conn) < h->unsent)
+        hconn_set_idle_timer(h); /* slow, but it reads */
+    else
+        hconn_end(h, true);
+}
+
+/* --- writing --- */
+
+/* in state WRITE: goes on until all has been handed over; before a close, until all has left, as a
+ * conn gives its last bytes a few seconds only */
+static void hconn_write_more(struct hconn *h)
+{
+    while (h->out_at < h->out.len) {
+        size_t n = MIN(h->out.len - h->out_at, (size_t)SLICE);
+
+        if (conn_pending(h->conn) > OUT_HIGH)
+            break;
+        conn_write(h->conn, h->out.p + h->out_at, n);
+        h->out_at += n;
+    }
+    if (h->out_at < h->out.len || (h->closing && conn_pending(h->conn) > OUT_HIGH)) {
+        hconn_set_idle_timer(h);
+        return;
+    }
+    buf_done(&h->out);
+    hconn_after_answer(h);
+}
+
+static enum http_close how_to_close(const struct http_exchange *x, const struct hconn *h)
+{
+    if (h->closing)
+        return HTTP_CLOSE;
+    return x->minor_0 ? HTTP_KEEP_1_0 : HTTP_KEEP;
+}
+
+void http_answer_buf(struct http_exchange *take_x, int status, const struct http_header *headers,
+                     size_t n_headers, struct buf *take_body)
+{
+    _cleanup_buf_ struct buf out = BUF_INIT(REPLY_HEAD_MAX);
+    struct http_exchange *x = take_x;
+    struct hconn *h = x->hconn;
+
+    if (!h) {
+        buf_done(take_body);
+        (void)exchange_free(x);
+        return;
+    }
+    h->x = NULL;
+    if (!x->keep_alive)
+        h->closing = true;
+    http_write_reply_head(&out, status, headers, n_headers, take_body->len, how_to_close(x, h));
+    if (x->is_head || take_body->len <= BODY_COPY_MAX) {
+        if (!x->is_head)
+            buf_add(&out, take_body->p, take_body->len);
+        buf_done(take_body);
+    }
+    (void)exchange_free(x);
+    if (buf_ok(&out) < 0) {
+        buf_done(take_body);
+        hconn_end(h, true);
+        return;
+    }
+    h->state = WRITE;
+    h->out_at = 0;
+    conn_write_buf(h->conn, &out);
+    if (take_body->len <= WHOLE_MAX)
+        conn_write_buf(h->conn, take_body);
+    else
+        h->out = *take_body;
+    *take_body = BUF_INIT(take_body->max);
+    hconn_write_more(h);
+}
+
+void http_answer(struct http_exchange *take_x, int status, const struct http_header *headers,
+                 size_t n_headers, const void *body, size_t n)
+{
+    struct buf copy = BUF_INIT(HTTP_REPLY_MAX);
+
+    buf_add(&copy, body, n);
+    if (buf_ok(&copy) < 0) {
+        buf_done(&copy);
+        buf_add_str(&copy, "out of memory");
+        status = 503;
+    }
+    http_answer_buf(take_x, status, headers, n_headers, &copy);
+}
+
+/* --- reading --- */
+
+static bool hconn_may_read(const struct hconn *h)
+{
+    if (h->dead || h->state == BUSY || h->state == WRITE)
+        return false;
+    return h->state != READ_HEAD || conn_pending(h->conn) <= OUT_HIGH;
+}
+
+static void hconn_deliver(struct hconn *h)
+{
+    struct http_exchange *x = h->x;
+    const struct http_head *head = x->head;
+
+    h->state = BUSY;
+    timer_stop(&h->timer);
+    x->request = (struct http_request){
+        .method = head->method,
+        .target = head->target,
+        .path = head->path,
+        .query = head->query,
+        .headers = head->headers,
+        .n_headers = head->n_headers,
+        .body = x->body.p,
+        .body_len = x->body.len,
+        .peer = conn_peer(h->conn),
+    };
+    x->request.peer_is_unix = conn_peer_uid(h->conn, &x->request.peer_uid) == 0;
+    h->set->opts.handler(h->set->opts.arg, x, &x->request);
+    if (h->eof && h->state == BUSY && !h->dead)
+        hconn_gone(h); /* it will wait, and nobody would notice */
+}
+
+static void hconn_begin(struct hconn *h, struct http_head *take_head)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct http_exchange *x = xnew0(struct http_exchange);
+    const struct http_head *head = take_head;
+
+    *x = (struct http_exchange){
+        .hconn = h,
+        .head = take_head,
+        .body = BUF_INIT(HTTP_BODY_MAX),
+        .body_left = head->length,
+        .is_head = strcmp(head->method, "HEAD") == 0,
+        .minor_0 = head->minor == 0,
+        .keep_alive = head->keep_alive,
+        .chunked = head->chunked,
+    };
+    h->x = x;
+    h->scan = (struct http_scan){0};
+    h->started = false;
+    h->blank_lines = 0;
+    if (!head->chunked && head->length == 0) {
+        hconn_deliver(h);
+        return;
+    }
+    h->state = READ_BODY;
+    timer_set(&h->timer, BODY_TIMEOUT_NS);
+    if (head->expect_continue)
+        conn_write(h->conn, go_on, sizeof(go_on) - 1);
+}
+
+static size_t hconn_take_head(struct hconn *h, const uint8_t *p, size_t n)
+{
+    struct http_head *head;
+    struct err e = {0};
+    ssize_t k;
+
+    if (!h->started) {
+        uint64_t ns = h->set->opts.head_timeout_ns;
+
+        h->started = true;
+        timer_set(&h->timer, ns ? ns : HEAD_TIMEOUT_NS);
+    }
+    if (h->scan.at == 0 && p[0] == '\r' && h->blank_lines < BLANK_LINES_MAX) {
+        if (n < 2)
+            return 0;
+        if (p[1] == '\n') {
+            h->blank_lines++;
+            return 2;
+        }
+    }
+    k = http_head_scan(&h->scan, p, n, &e);
+    if (k > 0)
+        e.code = http_head_parse(HTTP_REQUEST_HEAD, p, (size_t)k, HTTP_BODY_MAX, &head, &e);
+    if (e.code < 0) {
+        hconn_refuse(h, e.status, e.text);
+        return n;
+    }
+    if (k > 0)
+        hconn_begin(h, head);
+    return (size_t)k;
+}
+
+static size_t hconn_take_body(struct hconn *h, const uint8_t *p, size_t n)
+{
+    struct http_exchange *x = h->x;
+    size_t used;
+    int r;
+
+    if (x->chunked) {
+        r = http_chunks_feed(&x->chunks, p, n, &x->body, &used);
+    } else {
+        used = MIN(n, x->body_left);
+        buf_add(&x->body, p, used);
+        x->body_left -= used;
+        r = buf_ok(&x->body);
+        if (r == 0)
+            r = x->body_left == 0;
+    }
+    if (r == -EMSGSIZE) {
+        hconn_refuse(h, 413, "request body is too large");
+        return n;
+    }
+    if (r < 0) {
+        hconn_refuse(h, 400, "malformed chunked body");
+        return n;
+    }
+    if (r > 0)
+        hconn_deliver(h);
+    return used;
+}
+
+static size_t hconn_take(struct hconn *h, const uint8_t *p, size_t n)
+{
+    return h->state == READ_HEAD ? hconn_take_head(h, p, n) : hconn_take_body(h, p, n);
+}
+
+/* what was left in the conn comes again, next turn */
+static void hconn_reoffer(struct hconn *h)
+{
+    h->leftover = false;
+    if (h->paused) {
+        h->paused = false;
+        conn_read_pause(h->conn, false);
+    }
+    conn_set_user(h->conn, &hconn_user, h);
+}
+
+/* an answer has been handed to the conn */
+static void hconn_after_answer(struct hconn *h)
+{
+    if (h->closing) {
+        hconn_end(h, false);
+        return;
+    }
+    h->state = READ_HEAD;
+    hconn_set_idle_timer(h);
+    if (h->in_data)
+        return; /* hconn_on_data() looks after the rest */
+    if (h->leftover && conn_pending(h->conn) <= OUT_HIGH)
+        hconn_reoffer(h);
+    else if (h->eof && !h->leftover)
+        hconn_end(h, false);
+}
+
+/* bytes that came and were not taken */
+static void hconn_leave(struct hconn *h, size_t n, bool burst)
+{
+    h->leftover = n > 0 && (burst || !hconn_may_read(h));
+    if (h->leftover && hconn_may_read(h)) {
+        hconn_reoffer(h);
+    } else if (h->leftover && n > PIPELINE_MAX && !h->paused) {
+        h->paused = true;
+        conn_read_pause(h->conn, true);
+    } else if (h->eof && !h->leftover && h->state == READ_HEAD) {
+        hconn_end(h, false);
+    }
+}
+
+static ssize_t hconn_on_data(void *arg, const uint8_t *p, size_t n)
+{
+    struct hconn *h = arg;
+    unsigned taken = 0;
+    size_t used = 0;
+
+    h->in_data = true;
+    while (used < n && taken < BURST_MAX && hconn_may_read(h)) {
+        size_t k = hconn_take(h, p + used, n - used);
+
+        if (k == 0)
+            break;
+        used += k;
+        taken++;
+    }
+    h->in_data = false;
+    if (h->dead) {
+        free(h);
+        return (ssize_t)n;
+    }
+    hconn_leave(h, n - used, taken == BURST_MAX);
+    return (ssize_t)used;
+}
+
+static void hconn_on_eof(void *arg)
+{
+    struct hconn *h = arg;
+
+    if (h->state == BUSY)
+        hconn_gone(h);
+    else if (h->state == WRITE || (h->state == READ_HEAD && h->leftover))
+        h->eof = true; /* it may still read what it asked for */
+    else
+        hconn_end(h, h->state == READ_BODY);
+}
+
+static void hconn_on_closed(void *arg, const struct err *e)
+{
+    (void)e;
+    hconn_gone(arg);
+}
+
+static void hconn_on_drained(void *arg)
+{
+    struct hconn *h = arg;
+
+    if (h->state == WRITE)
+        hconn_write_more(h);
+    else if (h->state == READ_HEAD && h->leftover)
+        hconn_reoffer(h);
+}
+
+static const struct conn_user hconn_user = {
+    .on_data = hconn_on_data,
+    .on_eof = hconn_on_eof,
+    .on_closed = hconn_on_closed,
+    .on_drained = hconn_on_drained,
+};
+
+struct hconn *hconn_new(struct hconn_set *set, int take_fd, struct http_client *client)
+{
+    struct hconn *h = xnew0(struct hconn);
+
+    h->set = set;
+    h->client = client;
+    list_append(&set->conns, &h->link);
+    set->n++;
+    timer_init(set->loop, &h->timer, "http connection", hconn_on_timer, h);
+    h->conn = conn_new(set->loop, take_fd, &hconn_user, h);
+    hconn_set_idle_timer(h);
+    return h;
+}
+
+struct hconn *hconn_first(const struct hconn_set *set)
+{
+    return list_first(&set->conns, struct hconn, link);
+}
