@@ -1,0 +1,231 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rand.h"
+#include "server/beats.h"
+#include "tests/support/make_node.h"
+
+#define SEC NSEC_PER_SEC
+
+struct fixture {
+    struct loop *loop;
+    struct beats *beats;
+    int missed;
+    struct uuid last;
+    bool again; /* the callback sets it again */
+};
+
+static void on_missed(void *arg, const struct uuid *id)
+{
+    struct fixture *f = arg;
+
+    f->missed++;
+    f->last = *id;
+    if (f->again)
+        beats_set(f->beats, id, 5 * SEC);
+}
+
+static struct beats *make(struct fixture *f, double rate)
+{
+    struct beats_opts o = {
+        .loop = f->loop,
+        .rate = rate,
+        .min_ttl_ns = 10 * SEC,
+        .grace_ns = 7 * SEC,
+        .failover_ttl_ns = 300 * SEC,
+        .missed = on_missed,
+        .arg = f,
+    };
+
+    return beats_new(&o);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = xnew0(struct fixture);
+
+    clock_fake(true, 1000 * SEC, 0);
+    loop_block_signals();
+    assert_int_equal(loop_new(&f->loop), 0);
+    f->beats = make(f, 50);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    f->beats = beats_free(f->beats);
+    f->loop = loop_free(f->loop);
+    clock_fake(false, 0, 0);
+    free(f);
+    return 0;
+}
+
+static void advance(struct fixture *f, uint64_t ns)
+{
+    clock_fake_advance(ns);
+    while (loop_run_due(f->loop) > 0)
+        ;
+}
+
+static void fill(struct fixture *f, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        struct uuid id = make_node_key(i);
+
+        beats_set(f->beats, &id, 10000 * SEC);
+    }
+}
+
+static void test_ttl_is_one_to_two_times_the_minimum(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = make_node_key(1);
+    uint64_t low = UINT64_MAX, high = 0;
+
+    for (int i = 0; i < 2000; i++) {
+        uint64_t ttl = beats_reset(f->beats, &id);
+
+        low = MIN(low, ttl);
+        high = MAX(high, ttl);
+    }
+    assert_true(low >= 10 * SEC && low < 11 * SEC);
+    assert_true(high < 20 * SEC && high > 19 * SEC);
+    assert_int_equal(beats_count(f->beats), 1);
+}
+
+/* 704 timers at 50 a second: 14.08 s at least */
+static void test_ttl_grows_with_the_fleet(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = make_node_key(1);
+
+    fill(f, 704);
+    for (int i = 0; i < 500; i++) {
+        uint64_t ttl = beats_reset(f->beats, &id);
+
+        assert_true(ttl >= 14080 * NSEC_PER_MSEC && ttl < 28160 * NSEC_PER_MSEC);
+    }
+}
+
+static void test_rate_of_almost_none_means_the_minimum(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = make_node_key(1);
+
+    f->beats = beats_free(f->beats);
+    f->beats = make(f, 1.0 / 86400);
+    fill(f, 1000);
+    assert_true(beats_reset(f->beats, &id) < 20 * SEC);
+    assert_int_equal(beats_grace_at_start(f->beats, 1000000), 300 * SEC);
+}
+
+static void test_deadline_is_ttl_and_grace(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = make_node_key(3);
+    uint64_t ttl = beats_reset(f->beats, &id);
+
+    advance(f, ttl + 7 * SEC - NSEC_PER_MSEC);
+    assert_int_equal(f->missed, 0);
+    advance(f, NSEC_PER_MSEC);
+    assert_int_equal(f->missed, 1);
+    assert_memory_equal(f->last.b, id.b, UUID_BYTES);
+    assert_false(beats_has(f->beats, &id));
+    assert_int_equal(beats_count(f->beats), 0);
+    advance(f, 3600 * SEC);
+    assert_int_equal(f->missed, 1);
+}
+
+static void test_beat_moves_the_deadline(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = make_node_key(3);
+
+    for (int i = 0; i < 20; i++)
+        advance(f, beats_reset(f->beats, &id));
+    assert_int_equal(f->missed, 0);
+    assert_int_equal(beats_count(f->beats), 1);
+}
+
+static void test_stop_takes_the_deadline_away(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = make_node_key(3);
+
+    (void)beats_reset(f->beats, &id);
+    beats_stop(f->beats, &id);
+    beats_stop(f->beats, &id);
+    advance(f, 3600 * SEC);
+    assert_int_equal(f->missed, 0);
+}
+
+static void test_callback_may_set_it_again(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = make_node_key(3);
+
+    f->again = true;
+    beats_set(f->beats, &id, SEC);
+    advance(f, SEC);
+    assert_int_equal(f->missed, 1);
+    assert_true(beats_has(f->beats, &id));
+    advance(f, 5 * SEC);
+    assert_int_equal(f->missed, 2);
+}
+
+static void test_grace_at_start_grows_with_the_fleet(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(beats_grace_at_start(f->beats, 0), 300 * SEC);
+    assert_int_equal(beats_grace_at_start(f->beats, 7000), 300 * SEC);
+    assert_int_equal(beats_grace_at_start(f->beats, 100000), 4007 * SEC);
+}
+
+static void test_many_deadlines_pass_at_their_own_times(void **state)
+{
+    enum { N = 5000 };
+    struct fixture *f = *state;
+
+    for (uint64_t i = 0; i < N; i++) {
+        struct uuid id = make_node_key(i);
+
+        beats_set(f->beats, &id, (i + 1) * SEC);
+    }
+    for (uint64_t i = 0; i < N; i += 3) {
+        struct uuid id = make_node_key(i);
+
+        beats_stop(f->beats, &id);
+    }
+    assert_int_equal(beats_count(f->beats), N - (N + 2) / 3);
+    advance(f, N / 2 * SEC);
+    assert_int_equal(f->missed, N / 2 - (N / 2 + 2) / 3);
+    advance(f, N * SEC);
+    assert_int_equal(beats_count(f->beats), 0);
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_ttl_is_one_to_two_times_the_minimum),
+        TEST(test_ttl_grows_with_the_fleet),
+        TEST(test_rate_of_almost_none_means_the_minimum),
+        TEST(test_deadline_is_ttl_and_grace),
+        TEST(test_beat_moves_the_deadline),
+        TEST(test_stop_takes_the_deadline_away),
+        TEST(test_callback_may_set_it_again),
+        TEST(test_grace_at_start_grows_with_the_fleet),
+        TEST(test_many_deadlines_pass_at_their_own_times),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
