@@ -215,6 +215,15 @@ static void bad_message(struct rpc_serve *v, int code)
     serve_end(v);
 }
 
+/* whether the header, when it is whole, makes no sense */
+static bool header_is_bad(const struct rpc_serve *v, struct rpc_header *h)
+{
+    if (v->box.header_len == 0)
+        return false;
+    return rpc_request_header_read(v->box.in.p, v->box.header_len, h) < 0 ||
+           (h->method_len && memchr(h->method, 0, h->method_len));
+}
+
 static void next_request(struct rpc_serve *v)
 {
     size_t header_len, body_len;
@@ -222,6 +231,10 @@ static void next_request(struct rpc_serve *v)
     int r;
 
     r = rpc_inbox_message(&v->box, &body_len);
+    if (r == -EAGAIN && header_is_bad(v, &h)) {
+        serve_end(v); /* no need to wait for a body */
+        return;
+    }
     if (r == -EAGAIN) {
         grant(v, true);
         if (v->eof)
@@ -233,8 +246,7 @@ static void next_request(struct rpc_serve *v)
         return;
     }
     header_len = v->box.header_len;
-    r = rpc_request_header_read(v->box.in.p, header_len, &h);
-    if (r < 0 || (h.method_len && memchr(h.method, 0, h.method_len))) {
+    if (header_is_bad(v, &h)) {
         serve_end(v);
         return;
     }
