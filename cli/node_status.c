@@ -194,6 +194,24 @@ static bool host_stats(struct client *c, const struct node *n, struct seen_host 
     return false;
 }
 
+/* what running allocations use; one that does not tell counts as nothing */
+static void sum_usage(struct client *c, struct node_detail *d)
+{
+    for (size_t i = 0; i < d->n_allocs; i++) {
+        _cleanup_free_ char *target =
+            xasprintf("/v1/client/allocation/%s/stats", str_or_empty(d->allocs[i].id));
+        struct seen_usage u = {0};
+        struct err e = {0};
+
+        if (!str_eq(d->allocs[i].client_status, "running") ||
+            remote_get(c, target, &desc_seen_usage, &u, &e) < 0)
+            continue;
+        d->used_ticks += u.used.cpu.total_ticks;
+        d->used_memory += u.used.memory.rss ? u.used.memory.rss : u.used.memory.usage;
+        ops_clear(&desc_seen_usage, &u);
+    }
+}
+
 static int show_one(struct client *c, const struct status_opts *o, const struct node *n)
 {
     struct buf out _cleanup_buf_ = BUF_INIT(HTTP_REPLY_MAX);
@@ -207,8 +225,10 @@ static int show_one(struct client *c, const struct status_opts *o, const struct 
         return fail("Error querying node allocations", &e);
     d.allocs = allocs;
     d.now_ns = clock_wall_ns();
-    if (!o->is_short && host_stats(c, n, &host))
-        d.host = &host;
+    if (!o->is_short) {
+        d.host = host_stats(c, n, &host) ? &host : NULL;
+        sum_usage(c, &d);
+    }
     view_node(&d, &out);
     put(&out);
     ops_clear(&desc_seen_host, &host);

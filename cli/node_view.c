@@ -325,6 +325,25 @@ static void show_allocated(const struct node_detail *d, struct buf *out)
     table_done(&t);
 }
 
+static void show_used(const struct node_detail *d, struct buf *out)
+{
+    static const struct reserved_resources none;
+    const struct node_resources *all = d->node->node_resources;
+    const struct reserved_resources *kept =
+        d->node->reserved_resources ? d->node->reserved_resources : &none;
+    struct table t;
+
+    if (!all)
+        return;
+    buf_add_str(out, "\nAllocation Resource Utilization\n");
+    table_init(&t, "CPU|Memory");
+    table_cellf(&t, "%" PRId64 "/%" PRId64 " MHz", (int64_t)d->used_ticks,
+                all->cpu.cpu_shares - kept->cpu.cpu_shares);
+    cell_of(&t, d->used_memory, mb(all->memory.memory_mb - kept->memory.memory_mb));
+    table_print(&t, out);
+    table_done(&t);
+}
+
 static void show_host(const struct node_detail *d, struct buf *out)
 {
     const struct node_resources *all = d->node->node_resources;
@@ -414,6 +433,7 @@ void view_node(const struct node_detail *d, struct buf *out)
         }
         show_events(d->node, d->verbose, out);
         show_allocated(d, out);
+        show_used(d, out);
         show_host(d, out);
     }
     show_allocs(d, out);

@@ -18,6 +18,8 @@ struct node_detail {
     const struct seen_alloc *allocs;
     size_t n_allocs;
     const struct seen_host *host; /* NULL: no statistics */
+    double used_ticks;            /* of all running allocations, as far as they told */
+    uint64_t used_memory;
     bool verbose, is_short;
     int64_t now_ns;
 };

@@ -106,3 +106,43 @@ static const struct field host_fields[] = {
 };
 DESC(desc_seen_host, T, host_fields);
 #undef T
+
+struct ticks {
+    double total;
+};
+#define T struct ticks
+static const struct field ticks_fields[] = {
+    {"TotalTicks", F64(total)}
+};
+static DESC(desc_ticks, T, ticks_fields);
+#undef T
+
+struct memory_use {
+    uint64_t rss, usage;
+};
+#define T struct memory_use
+static const struct field memory_use_fields[] = {
+    {"RSS",   U64(rss)  },
+    {"Usage", U64(usage)}
+};
+static DESC(desc_memory_use, T, memory_use_fields);
+#undef T
+
+struct resource_use {
+    struct ticks cpu;
+    struct memory_use memory;
+};
+#define T struct resource_use
+static const struct field resource_use_fields[] = {
+    {"CpuStats",    STRUCT(cpu,    desc_ticks)     },
+    {"MemoryStats", STRUCT(memory, desc_memory_use)},
+};
+static DESC(desc_resource_use, T, resource_use_fields);
+#undef T
+
+#define T struct seen_usage
+static const struct field usage_fields[] = {
+    {"ResourceUsage", STRUCT(used, desc_resource_use)}
+};
+DESC(desc_seen_usage, T, usage_fields);
+#undef T

@@ -58,3 +58,16 @@ struct seen_host {
     uint64_t uptime;
 };
 extern const struct desc desc_seen_host;
+
+/* GET /v1/client/allocation/:id/stats */
+struct seen_usage {
+    struct {
+        struct {
+            double total_ticks;
+        } cpu;
+        struct {
+            uint64_t rss, usage;
+        } memory;
+    } used;
+};
+extern const struct desc desc_seen_usage;

@@ -137,11 +137,8 @@ static bool coerce_map(struct draft *d, const char *path, const struct hcl_value
 {
     bool ok = true;
 
-    if (v->json && v->kind == HCL_LIST) {
-        for (size_t i = 0; i < v->n_items; i++)
-            ok = coerce_map(d, path, &v->items[i], at, ret) && ok;
-        return ok;
-    }
+    if (v->json && v->kind == HCL_LIST && v->n_items == 1) /* JSON's other form of a block */
+        return coerce_map(d, path, &v->items[0], at, ret);
     if (v->kind != HCL_OBJECT)
         return wrong_type(d, path, "a block of strings", v, at);
     for (size_t i = 0; i < v->n_members; i++) {

@@ -48,9 +48,14 @@ void draft_done(struct draft *d)
 
 /* ---- messages ---- */
 
+/* a message is one line, whatever the values in it are */
 static char *with_place(const struct place *at, const char *fmt, va_list ap)
 {
     _cleanup_free_ char *text = xvasprintf(fmt, ap);
+
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = ' ';
 
     if (at && at->file && at->pos.line)
         return xasprintf("%s:%u:%u: %s", at->file, at->pos.line, at->pos.column, text);
