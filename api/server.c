@@ -10,8 +10,9 @@
 #include "api/dispatch.h"
 #include "api/routes.h"
 #include "base/clock.h"
-#include "base/vec.h"
 #include "wire/http1.h"
+
+enum { LISTENERS_MAX = 16 };
 
 #define SLICE_NS (2 * NSEC_PER_MSEC) /* of one turn, for requests that were woken */
 
@@ -27,7 +28,7 @@ struct waiting {
 
 struct api {
     struct api_opts opts;
-    struct http_server **servers; /* owned */
+    struct http_server *servers[LISTENERS_MAX]; /* owned */
     size_t n_servers;
     struct list ready; /* woken, not looked at again yet */
     struct defer run_ready;
@@ -100,9 +101,7 @@ static void on_run_ready(void *arg)
     struct api *a = arg;
     uint64_t end = clock_boot_ns() + SLICE_NS;
 
-    while (!list_empty(&a->ready)) {
-        struct waiting *w = list_first(&a->ready, struct waiting, link);
-
+    list_for_each (w, &a->ready, struct waiting, link) {
         if (clock_boot_ns() > end) {
             defer_set(&a->run_ready);
             return;
@@ -170,13 +169,16 @@ int api_listen(struct api *a, int take_fd, struct err *e)
         .arg = a,
         .max_per_client = a->opts.max_conns_per_client,
     };
-    struct http_server *s;
     int r;
 
-    r = http_listen(a->opts.loop, take_fd, &o, &s);
+    if (a->n_servers == LISTENERS_MAX) {
+        (void)fd_close(take_fd);
+        return err_set(e, -ENOSPC, "more than %d HTTP listeners", LISTENERS_MAX);
+    }
+    r = http_listen(a->opts.loop, take_fd, &o, &a->servers[a->n_servers]);
     if (r < 0)
         return err_errno(e, r, "HTTP listener");
-    *vec_add(&a->servers, &a->n_servers) = s;
+    a->n_servers++;
     return 0;
 }
 
@@ -186,7 +188,6 @@ struct api *api_free(struct api *a)
         return NULL;
     for (size_t i = 0; i < a->n_servers; i++)
         (void)http_server_free(a->servers[i]); /* ends what waits: on_gone() */
-    free(a->servers);
     defer_stop(&a->run_ready);
     return mem_free(a);
 }

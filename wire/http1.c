@@ -74,10 +74,8 @@ int http_listen(struct loop *l, int take_fd, const struct http_server_opts *o,
     struct http_server *s = xnew0(struct http_server);
     int r;
 
-    s->set.loop = l;
-    s->set.opts = *o;
+    hconn_set_init(&s->set, l, o);
     s->fd = take_fd;
-    list_init(&s->set.conns);
     timer_init(l, &s->accept_timer, "http accept", server_on_accept_timer, s);
     r = io_add(l, &s->io, take_fd, EPOLLIN, "http listener", server_on_accept, s);
     if (r < 0) {
@@ -93,12 +91,10 @@ struct http_server *http_server_free(struct http_server *s)
 {
     if (!s)
         return NULL;
-    while (hconn_first(&s->set))
-        hconn_gone(hconn_first(&s->set));
+    hconn_set_done(&s->set);
     timer_stop(&s->accept_timer);
     io_del(&s->io);
     (void)fd_close(s->fd);
-    http_clients_done(&s->set.clients);
     return mem_free(s);
 }
 

@@ -49,7 +49,7 @@ struct hconn {
     uint8_t state;
     uint8_t blank_lines;
     bool started : 1; /* a first byte of a request is there */
-    bool in_data : 1; /* on_data() is on the stack: free later */
+    bool in_data : 1; /* on_data() is on the stack and looks after what is left */
     bool dead : 1;
     bool leftover : 1; /* the conn holds bytes that were not taken */
     bool paused : 1;
@@ -128,29 +128,29 @@ static void hconn_set_idle_timer(struct hconn *h)
     timer_set(&h->timer, ns ? ns : IDLE_TIMEOUT_NS);
 }
 
+/* ends it; h stays readable for those on the stack, until the end of the turn */
 static void hconn_end(struct hconn *h, bool at_once)
 {
-    if (!h->dead) {
-        h->dead = true;
-        timer_stop(&h->timer);
-        list_remove(&h->link);
-        h->set->n--;
-        http_clients_leave(&h->set->clients, h->client);
-        h->x = exchange_free(h->x);
-        buf_done(&h->out);
-        if (conn_is_open(h->conn)) {
-            if (at_once)
-                conn_abort(h->conn);
-            else
-                conn_close(h->conn);
-        }
-        h->conn = conn_unref(h->conn);
-    }
-    if (!h->in_data)
-        free(h);
+    if (h->dead)
+        return;
+    h->dead = true;
+    timer_stop(&h->timer);
+    list_remove(&h->link);
+    list_append(&h->set->dead, &h->link);
+    defer_set(&h->set->bury);
+    h->set->n--;
+    http_clients_leave(&h->set->clients, h->client);
+    h->x = exchange_free(h->x);
+    buf_done(&h->out);
+    if (at_once)
+        conn_abort(h->conn);
+    else
+        conn_close(h->conn);
+    h->conn = conn_unref(h->conn);
 }
 
-void hconn_gone(struct hconn *h)
+/* nobody will read the answer: tells the handler when it asked to be told */
+static void hconn_gone(struct hconn *h)
 {
     struct http_exchange *x = h->state == BUSY ? steal_ptr(&h->x) : NULL;
 
@@ -456,10 +456,8 @@ static ssize_t hconn_on_data(void *arg, const uint8_t *p, size_t n)
         taken++;
     }
     h->in_data = false;
-    if (h->dead) {
-        free(h);
+    if (h->dead)
         return (ssize_t)n;
-    }
     hconn_leave(h, n - used, taken == BURST_MAX);
     return (ssize_t)used;
 }
@@ -513,7 +511,31 @@ struct hconn *hconn_new(struct hconn_set *set, int take_fd, struct http_client *
     return h;
 }
 
-struct hconn *hconn_first(const struct hconn_set *set)
+/* --- all of them --- */
+
+static void set_bury(void *arg)
 {
-    return list_first(&set->conns, struct hconn, link);
+    struct hconn_set *set = arg;
+
+    list_for_each (h, &set->dead, struct hconn, link) {
+        list_remove(&h->link);
+        free(h);
+    }
+}
+
+void hconn_set_init(struct hconn_set *set, struct loop *l, const struct http_server_opts *o)
+{
+    *set = (struct hconn_set){.loop = l, .opts = *o};
+    list_init(&set->conns);
+    list_init(&set->dead);
+    defer_init(l, &set->bury, set_bury, set);
+}
+
+void hconn_set_done(struct hconn_set *set)
+{
+    list_for_each (h, &set->conns, struct hconn, link)
+        hconn_gone(h);
+    defer_stop(&set->bury);
+    set_bury(set);
+    http_clients_done(&set->clients);
 }

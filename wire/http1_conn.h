@@ -15,14 +15,14 @@ struct hconn_set {
     struct http_server_opts opts;
     struct list conns;
     size_t n;
+    struct list dead; /* ended in this turn: freed at its end, when nothing is on the stack */
+    struct defer bury;
     struct http_clients clients;
 };
+void hconn_set_init(struct hconn_set *set, struct loop *l, const struct http_server_opts *o);
+void hconn_set_done(struct hconn_set *set);
 
 /* takes the accepted socket; client: to be left at the end, NULL = not counted */
 struct hconn *hconn_new(struct hconn_set *set, int take_fd, struct http_client *client);
 /* answers instead of the handler, and closes: text is for a person */
 void hconn_refuse(struct hconn *h, int status, const char *text);
-/* tells the handler that nobody waits any more, closes at once */
-void hconn_gone(struct hconn *h);
-/* the first of a set, or NULL */
-struct hconn *hconn_first(const struct hconn_set *set);

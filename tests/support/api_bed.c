@@ -141,13 +141,17 @@ void api_bed_hear(struct api_bed *b, int fd, struct answer *ret)
     struct buf head = BUF_INIT(MIB);
     const char *length;
     uint64_t n = 0;
-    char c;
+    char c, status[4];
 
     *ret = (struct answer){0};
     while (!strstr(buf_str(&head), "\r\n\r\n") && hear_n(b, fd, &c, 1))
         buf_add_byte(&head, (uint8_t)c);
-    if (head.len > 12)
-        (void)sscanf(buf_str(&head), "HTTP/1.1 %d", &ret->status);
+    if (head.len > 12) {
+        (void)snprintf(status, sizeof(status), "%s", buf_str(&head) + strlen("HTTP/1.1 "));
+        must(parse_u64(status, &n) == 0, "status");
+        ret->status = (int)n;
+        n = 0;
+    }
     ret->head = (char *)buf_take(&head, NULL);
     length = answer_header(ret, "Content-Length");
     if (length)

@@ -6,7 +6,6 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "codec/js.h"
 #include "model/node.h"
 
@@ -28,6 +27,14 @@ static void fill_meta(const struct fake_view *f, uint64_t index, struct view_met
     m->index = index;
 }
 
+static void add_item(struct node_items *l, size_t at, const struct node_item *take_it)
+{
+    l->v = xrealloc(l->v, l->n + 1, sizeof(void *));
+    memmove(&l->v[at + 1], &l->v[at], (l->n - at) * sizeof(void *));
+    l->v[at] = take_it;
+    l->n++;
+}
+
 static int fake_nodes(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
                       struct err *e)
 {
@@ -44,7 +51,7 @@ static int fake_nodes(void *impl, const char *prefix, struct node_items *ret, st
         return r;
     for (size_t i = 0; i < f->items.n; i++)
         if (memcmp(f->items.v[i]->key.b, key.b, n) == 0)
-            *vec_add(&ret->v, &ret->n) = node_item_ref(f->items.v[i]);
+            add_item(ret, ret->n, node_item_ref(f->items.v[i]));
     fill_meta(f, f->index, m);
     return 0;
 }
@@ -123,8 +130,7 @@ static void fire(struct fake_view *f, const char *id)
             list_append(&due, &fw->link);
         }
     }
-    while (!list_empty(&due)) {
-        struct fake_wait *fw = list_first(&due, struct fake_wait, link);
+    list_for_each (fw, &due, struct fake_wait, link) {
         struct view_wait *w = fw->wait;
 
         drop_wait(f, fw);
@@ -220,8 +226,8 @@ void fake_view_init(struct fake_view *f)
 
 void fake_view_done(struct fake_view *f)
 {
-    while (!list_empty(&f->waits))
-        drop_wait(f, list_first(&f->waits, struct fake_wait, link));
+    list_for_each (fw, &f->waits, struct fake_wait, link)
+        drop_wait(f, fw);
     node_items_done(&f->items);
     buf_done(&f->allocs);
 }
@@ -234,11 +240,10 @@ static void put_item(struct fake_view *f, const struct node_item *take_it)
         i++;
     if (i < f->items.n && memcmp(&f->items.v[i]->key, &take_it->key, UUID_BYTES) == 0) {
         (void)node_item_unref(f->items.v[i]);
+        f->items.v[i] = take_it;
     } else {
-        (void)vec_add(&f->items.v, &f->items.n);
-        memmove(&f->items.v[i + 1], &f->items.v[i], (f->items.n - 1 - i) * sizeof(*f->items.v));
+        add_item(&f->items, i, take_it);
     }
-    f->items.v[i] = take_it;
     f->index = MAX(f->index, take_it->modify_index);
     fire(f, take_it->id);
 }
@@ -277,7 +282,7 @@ void fake_view_remove(struct fake_view *f, const char *id)
         if (!str_eq(f->items.v[i]->id, id))
             continue;
         (void)node_item_unref(f->items.v[i]);
-        memmove(&f->items.v[i], &f->items.v[i + 1], (f->items.n - 1 - i) * sizeof(*f->items.v));
+        memmove(&f->items.v[i], &f->items.v[i + 1], (f->items.n - 1 - i) * sizeof(void *));
         f->items.n--;
         break;
     }

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "tests/support/api_bed.h"
 
@@ -23,7 +24,7 @@ struct recording {
     char *target;
     char *head;
     char *body;
-    int status;
+    uint64_t status;
 };
 
 static void recording_done(struct recording *r)
@@ -34,6 +35,7 @@ static void recording_done(struct recording *r)
 static void recording_read(const char *name, struct recording *ret)
 {
     _cleanup_free_ char *path = xasprintf(FOLDER "%s.txt", name);
+    char status[4];
     size_t n;
 
     if (file_read(path, MIB, &ret->text, &n) < 0)
@@ -41,7 +43,8 @@ static void recording_read(const char *name, struct recording *ret)
     ret->target = ret->text + strlen("> GET ");
     *strstr(ret->target, " HTTP/1.1") = 0;
     ret->head = strstr(ret->target + strlen(ret->target) + 1, "HTTP/1.1 ");
-    assert_int_equal(sscanf(ret->head, "HTTP/1.1 %d", &ret->status), 1);
+    (void)snprintf(status, sizeof(status), "%s", ret->head + strlen("HTTP/1.1 "));
+    assert_int_equal(parse_u64(status, &ret->status), 0);
     ret->body = strstr(ret->head, "\n\n");
     *ret->body = 0;
     ret->body += 2;

@@ -817,7 +817,7 @@ static void test_a_vanished_client_is_forgotten(void **state)
     start(b, fd, "/v1/nodes?index=13&wait=60s");
     assert_int_equal(b->fake.n_waits, 1);
     asked = b->fake.n_asked;
-    fd = fd_close(fd);
+    (void)fd_close(fd);
     turn_until(b->loop, b->fake.n_waits == 0);
     fake_view_put(&b->fake, ID_A, "a");
     pass_ms(b, 400000);
@@ -831,7 +831,7 @@ static void test_a_client_that_vanishes_as_it_is_woken(void **state)
     int fd = api_bed_dial(b);
 
     start(b, fd, "/v1/nodes?index=13&wait=60s");
-    fd = fd_close(fd);
+    (void)fd_close(fd);
     fake_view_put(&b->fake, ID_A, "a");
     turn_some(b->loop, 5);
     assert_int_equal(b->fake.n_waits, 0);

@@ -606,7 +606,7 @@ static void test_a_vanished_peer_is_noticed_while_its_request_waits(void **state
 
     say(b, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 1);
-    fd = fd_close(fd);
+    (void)fd_close(fd);
     turn_until(b->loop, b->n_gone == 1);
     assert_int_equal(http_server_connections(b->server), 0);
     fd = dial(b);
@@ -614,7 +614,7 @@ static void test_a_vanished_peer_is_noticed_while_its_request_waits(void **state
     turn_until(b->loop, b->n_waiting == 2);
     assert_int_equal(
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger)), 0);
-    fd = fd_close(fd); /* by a reset this time */
+    (void)fd_close(fd); /* by a reset this time */
     turn_until(b->loop, b->n_gone == 2);
     assert_int_equal(http_server_connections(b->server), 0);
 }
@@ -626,7 +626,7 @@ static void test_an_answer_for_nobody_is_dropped(void **state)
 
     say(b, fd, "GET /wait/deaf HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 1);
-    fd = fd_close(fd);
+    (void)fd_close(fd);
     turn_until(b->loop, http_server_connections(b->server) == 0);
     http_answer(b->waiting[0], 200, NULL, 0, "x", 1);
     assert_int_equal(b->n_gone, 0);
@@ -661,14 +661,13 @@ static void test_connections_per_client_are_limited(void **unused)
     assert_has(&got,
                "\r\n\r\nYour IP is issuing too many concurrent connections, please rate limit "
                "your calls\n");
-    one = fd_close(one);
+    (void)fd_close(one);
     turn_until(b->loop, http_server_connections(b->server) == 1);
-    three = fd_close(three);
+    (void)fd_close(three);
     three = dial(b);
     buf_reset(&got);
     ask(b, three, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
     assert_has(&got, "200 OK");
-    (void)fd_close(one);
     (void)fd_close(two);
     (void)fd_close(three);
     bed_free(b);

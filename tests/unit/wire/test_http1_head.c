@@ -26,15 +26,25 @@ static int parse(enum http_head_kind kind, const char *text, struct http_head **
     return http_head_parse(kind, (const uint8_t *)text, (size_t)k, 1000, ret, e);
 }
 
+/* of what must be fine; never NULL */
+static struct http_head *parsed(enum http_head_kind kind, const char *text)
+{
+    struct http_head *h = NULL;
+    struct err e;
+
+    if (parse(kind, text, &h, &e) == 0 && h)
+        return h;
+    fail_msg("%s: %s", text, e.text);
+    abort();
+}
+
 static void test_request_is_split_into_its_parts(void **state)
 {
     static const char text[] = "POST /v1/node/x%20y/drain?a=1&b=%2F HTTP/1.1\r\nHost: h\r\n"
                                "X-Empty:\r\nX-Blank: \t v w \t\r\nContent-Length: 12\r\n\r\nbody";
-    _cleanup_free_ struct http_head *h = NULL;
-    struct err e;
+    _cleanup_free_ struct http_head *h = parsed(HTTP_REQUEST_HEAD, text);
 
     (void)state;
-    assert_int_equal(parse(HTTP_REQUEST_HEAD, text, &h, &e), 0);
     assert_string_equal(h->method, "POST");
     assert_string_equal(h->target, "/v1/node/x%20y/drain?a=1&b=%2F");
     assert_string_equal(h->path, "/v1/node/x%20y/drain");
@@ -68,12 +78,10 @@ static void test_targets(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         _cleanup_free_ struct http_head *h = NULL;
         char text[128];
-        struct err e;
 
         (void)snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: h\r\n\r\n",
                        *rows[i].target == '*' ? "OPTIONS" : "GET", rows[i].target);
-        if (parse(HTTP_REQUEST_HEAD, text, &h, &e) != 0)
-            fail_msg("%s: %s", rows[i].target, e.text);
+        h = parsed(HTTP_REQUEST_HEAD, text);
         assert_string_equal(h->target, rows[i].target);
         assert_string_equal(h->path, rows[i].path);
         assert_string_equal(h->query, rows[i].query);
@@ -95,11 +103,8 @@ static void test_keep_alive_by_version_and_header(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        _cleanup_free_ struct http_head *h = NULL;
-        struct err e;
+        _cleanup_free_ struct http_head *h = parsed(HTTP_REQUEST_HEAD, rows[i].text);
 
-        if (parse(HTTP_REQUEST_HEAD, rows[i].text, &h, &e) != 0)
-            fail_msg("%s: %s", rows[i].text, e.text);
         assert_int_equal(h->keep_alive, rows[i].keep);
     }
 }
@@ -237,22 +242,19 @@ static void test_too_many_headers_are_431(void **state)
 
 static void test_reply_heads(void **state)
 {
-    _cleanup_free_ struct http_head *h = NULL;
+    static const char text[] =
+        "HTTP/1.1 404 Not Found\r\nX-Nomad-Index: 7\r\nContent-Length: 0\r\n\r\n";
+    _cleanup_free_ struct http_head *h = parsed(HTTP_REPLY_HEAD, text);
     struct http_head *none = NULL;
     struct err e;
 
     (void)state;
-    assert_int_equal(parse(HTTP_REPLY_HEAD,
-                           "HTTP/1.1 404 Not Found\r\nX-Nomad-Index: 7\r\n"
-                           "Content-Length: 0\r\n\r\n",
-                           &h, &e),
-                     0);
     assert_int_equal(h->status, 404);
     assert_true(h->has_length);
     assert_string_equal(http_headers_get(h->headers, h->n_headers, "x-nomad-index"), "7");
     assert_true(parse(HTTP_REPLY_HEAD,
-                      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
-                      "Transfer-Encoding: chunked\r\n\r\n",
+                      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: "
+                      "chunked\r\n\r\n",
                       &none, &e) < 0);
     assert_true(parse(HTTP_REPLY_HEAD, "SSH-2.0-x\r\n\r\n", &none, &e) < 0);
 }
