@@ -213,9 +213,9 @@ int mp_skip(struct mp_in *in)
 
         if (r < 0)
             return r;
+        if (depth == MP_DEPTH_MAX && (t.type == MP_ARRAY || t.type == MP_MAP))
+            return -EBADMSG;
         if (inner(&t) > 0) {
-            if (depth == MP_DEPTH_MAX)
-                return -EBADMSG;
             left[depth++] = inner(&t);
             continue;
         }
@@ -232,6 +232,7 @@ int mp_skip(struct mp_in *in)
 struct extent {
     uint64_t bytes; /* of this token; for containers of its head */
     uint64_t items; /* objects that follow */
+    bool container;
 };
 
 /* 0, -EAGAIN (not even the head is there), -EBADMSG */
@@ -248,6 +249,7 @@ static int measure(const uint8_t *p, size_t n, struct extent *ret)
         return 0;
     if (c <= 0x9f) {
         ret->items = c <= 0x8f ? 2 * (c & 15u) : c & 15u;
+        ret->container = true;
         return 0;
     }
     if (c <= 0xbf) {
@@ -267,10 +269,10 @@ static int measure(const uint8_t *p, size_t n, struct extent *ret)
         ret->bytes += v + 1;
     else if (c >= 0xd4 && c <= 0xd8)
         ret->bytes += (UINT64_C(1) << (c - 0xd4)) + 1;
-    else if (c == 0xdc || c == 0xdd)
-        ret->items = v;
-    else if (c == 0xde || c == 0xdf)
-        ret->items = 2 * v;
+    else if (c >= 0xdc) {
+        ret->items = c >= 0xde ? 2 * v : v;
+        ret->container = true;
+    }
     return 0;
 }
 
@@ -300,9 +302,9 @@ int mp_frame(struct mp_frame *f, const void *p, size_t n, size_t max, size_t *re
         if (e.bytes > n - f->at)
             return -EAGAIN;
         f->at += (size_t)e.bytes;
+        if (f->depth == MP_DEPTH_MAX && e.container)
+            return -EBADMSG;
         if (e.items > 0) {
-            if (f->depth == MP_DEPTH_MAX)
-                return -EBADMSG;
             f->left[f->depth++] = e.items;
             if (pending(f) > max - f->at)
                 return -EMSGSIZE;

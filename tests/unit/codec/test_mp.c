@@ -370,6 +370,11 @@ static void test_mp_limits_nesting(void **state)
     in = mp_in(deep, MP_DEPTH_MAX + 1);
     assert_int_equal(mp_skip(&in), 0);
     assert_int_equal(mp_frame(&f, deep, MP_DEPTH_MAX + 1, 4096, &len), 0);
+    deep[MP_DEPTH_MAX] = 0x80; /* an empty one counts, as it does for msgpack-c */
+    in = mp_in(deep, MP_DEPTH_MAX + 1);
+    assert_int_equal(mp_skip(&in), -EBADMSG);
+    f = (struct mp_frame){0};
+    assert_int_equal(mp_frame(&f, deep, MP_DEPTH_MAX + 1, 4096, &len), -EBADMSG);
     deep[MP_DEPTH_MAX] = 0x91;
     deep[MP_DEPTH_MAX + 1] = 0xc0;
     in = mp_in(deep, sizeof(deep));
