@@ -138,9 +138,11 @@ static void format_line(struct buf *b, enum log_level level, int code, const cha
 {
     char time[GOTIME_TEXT_MAX];
     struct gotime now = gotime_now();
+    unsigned ms = now.nsec / 1000000;
 
-    now.nsec -= now.nsec % 1000000;
-    gotime_format(now, time);
+    now.nsec = 0;
+    gotime_format(now, time); /* ends in Z: the decimals go in front of it, always three */
+    (void)snprintf(time + strlen(time) - 1, 6, ".%03uZ", ms % 1000);
     if (state.json) {
         buf_printf(b, "{\"@level\":\"%s\",\"@message\":", levels[level].lower);
         add_value(b, msg, true);

@@ -13,8 +13,17 @@ DOC = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'docs
 PER_NODE = {'ID', 'Name', 'HTTPAddr', 'CreateIndex', 'ModifyIndex', 'Events', 'StatusUpdatedAt', 'ComputedClass'}
 
 
+NAMES = ('Mode', 'Device', 'IP', 'Address', 'Name', 'ID')
+
+
+def label(position, value):
+    """what names an element of a list: its own words where it has some, else its position"""
+    words = [str(value[k]) for k in NAMES if value.get(k)] if isinstance(value, dict) else []
+    return ':'.join(words) or str(position)
+
+
 def flatten(value, path=''):
-    """leaf path -> value; lists by position, an empty map or list by its nil"""
+    """leaf path -> value; an empty map or list by its nil"""
     if isinstance(value, dict) and value:
         out = {}
         for k, v in value.items():
@@ -23,7 +32,7 @@ def flatten(value, path=''):
     if isinstance(value, list) and value:
         out = {}
         for i, v in enumerate(value):
-            out.update(flatten(v, f'{path}[{i}]'))
+            out.update(flatten(v, f'{path}[{label(i, v)}]'))
         return out
     return {path: None if value in ({}, []) else value}
 

@@ -99,8 +99,11 @@ client {{
 ''')
 
     def node_id(self):
-        path = os.path.join(self.data, 'client', 'client-id')
-        return wait_until('client has an id', lambda: os.path.exists(path) and open(path, encoding='ascii').read(), 30)
+        def read():
+            with open(os.path.join(self.data, 'client', 'client-id'), encoding='ascii') as f:
+                return f.read()
+
+        return wait_until('client has an id', read, 30)
 
 
 def load(text):
