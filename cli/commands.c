@@ -5,10 +5,8 @@
 #include "base/str.h"
 
 const struct command *const commands[] = {
-    &command_config_keys,
-    &command_config_validate,
-    &command_node_status,
-    &command_version,
+    &command_config_keys, &command_config_validate, &command_fingerprint,
+    &command_node_status, &command_version,
 };
 const size_t n_commands = ARRAY_LEN(commands);
 

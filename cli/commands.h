@@ -4,6 +4,7 @@
 #include "cli/command.h"
 
 extern const struct command command_node_status;
+extern const struct command command_fingerprint;
 extern const struct command command_version;
 extern const struct command command_config_validate;
 extern const struct command command_config_keys;
