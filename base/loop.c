@@ -354,7 +354,14 @@ int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *arg, pid_t pid, in
 
     *w = (struct child_watch){.loop = l, .fn = fn, .arg = arg};
     r = sd_event_add_child(l->event, &w->source, pid, WEXITED, on_child, w);
+    /* Not once: under a tracer the end is announced before the child can be reaped.  Off in between
+     * because sd-event only then tells the kernel. */
+    if (r >= 0)
+        r = sd_event_source_set_enabled(w->source, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(w->source, SD_EVENT_ON);
     if (r < 0) {
+        (void)sd_event_source_disable_unref(w->source);
         free(w);
         return r;
     }
