@@ -1,6 +1,7 @@
 #include "server/patches.h"
 
 #include <errno.h>
+#include <string.h>
 
 void patches_done(struct patches *p)
 {
@@ -62,14 +63,33 @@ void patches_raw(struct patches *p, const char *key, const void *value, size_t n
     add(p, key, at);
 }
 
-void patches_copy(struct patches *p, const char *key, const struct node_item *from)
+/* One walk for all keys: each search of its own would read the whole map.  Of doubles the last one
+ * counts, as everywhere. */
+void patches_copy(struct patches *p, const char *const *keys, size_t n,
+                  const struct node_item *from)
 {
-    const uint8_t *value = NULL;
-    size_t n = 0;
+    const uint8_t *values[PATCHES_MAX] = {NULL}, *at;
+    size_t lengths[PATCHES_MAX] = {0};
+    struct mp_in in = mp_in(from->packed, from->packed_len);
+    struct mp_token t;
+    size_t left = mp_next(&in, &t) == 0 && t.type == MP_MAP ? t.n : 0;
 
-    if (mp_map_find(from->packed, from->packed_len, key, &value, &n) < 0)
-        value = NULL;
-    patches_raw(p, key, value, n);
+    n = MIN(n, (size_t)PATCHES_MAX);
+    for (; left > 0; left--) {
+        if (mp_next(&in, &t) < 0 || t.type != MP_STR)
+            break;
+        at = in.p;
+        if (mp_skip(&in) < 0)
+            break;
+        for (size_t i = 0; i < n; i++) {
+            if (strlen(keys[i]) == t.n && memcmp(keys[i], t.p, t.n) == 0) {
+                values[i] = at;
+                lengths[i] = (size_t)(in.p - at);
+            }
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        patches_raw(p, keys[i], values[i], lengths[i]);
 }
 
 int patches_apply(struct patches *p, const void *packed, size_t n, struct node_item **ret,

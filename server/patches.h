@@ -31,8 +31,9 @@ void patches_str(struct patches *p, const char *key, const char *value);
 void patches_desc(struct patches *p, const char *key, const struct desc *d, const void *obj);
 /* one whole msgpack object; NULL removes the key */
 void patches_raw(struct patches *p, const char *key, const void *value, size_t n);
-/* the value of that key in another packed map; removed where that has none */
-void patches_copy(struct patches *p, const char *key, const struct node_item *from);
+/* the values of n keys in another packed map; removed where that has none */
+void patches_copy(struct patches *p, const char *const *keys, size_t n,
+                  const struct node_item *from);
 
 /* the map at packed with all that replaced, as an item; -EMSGSIZE with a text when it gets too big
  */

@@ -120,8 +120,7 @@ static void register_again(struct patches *p, const struct node_item *old, const
         "Events", "Status", "SchedulingEligibility", "Drain", "DrainStrategy", "LastDrain",
     };
 
-    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
-        patches_copy(p, kept[i], old);
+    patches_copy(p, kept, ARRAY_LEN(kept), old);
     patches_u64(p, "LastMissedHeartbeatIndex",
                 MAX(old->last_missed_heartbeat_index, n->last_missed_heartbeat_index));
     patches_u64(p, "LastAllocUpdateIndex",
