@@ -157,8 +157,9 @@ static bool text_is_zero(const struct conf_key *k, const char *text)
         return parse_f64(text, &f) == 0 && f == 0;
     case K_DUR:
         return !(k->flags & KEY_ZERO) && parse_duration(text, &i) == 0 && i == 0;
-    case K_BOOL: /* a plain bool can only be switched on */
-        return strcmp(text, "false") == 0;
+    case K_BOOL: /* a plain bool can only be switched on; one that is on already: let its row say so
+                  */
+        return strcmp(text, "false") == 0 && !str_eq(k->def, "true");
     default:
         return false;
     }
