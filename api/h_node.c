@@ -20,10 +20,23 @@ static int check_id(const char *id, struct err *e)
     return r < 0 ? err_wrap(e, r, "node lookup failed: index error") : 0;
 }
 
+static int render_node(struct buf *b, const struct node_items *items, const struct ask *q,
+                       struct err *e)
+{
+    _cleanup_(node_freep) struct node *node = NULL;
+    int r;
+
+    (void)q;
+    r = node_item_decode(items->v[0], &node, e);
+    if (r < 0)
+        return r;
+    js_encode(b, &desc_node, node, 0);
+    return 0;
+}
+
 int node_read(const struct view *v, const struct ask *q, struct reply *ret, struct err *e)
 {
-    _cleanup_(node_item_unrefp) const struct node_item *item = NULL;
-    _cleanup_(node_freep) struct node *node = NULL;
+    const struct node_item *item = NULL;
     int r;
 
     r = check_id(q->id, e);
@@ -37,10 +50,9 @@ int node_read(const struct view *v, const struct ask *q, struct reply *ret, stru
         reply_text(ret, 404, TEXT_NODE_NOT_FOUND);
         return 0;
     }
-    r = node_item_decode(item, &node, e);
-    if (r < 0)
-        return r;
-    js_encode(&ret->body, &desc_node, node, 0);
+    ret->items.v = xnew0_n(const struct node_item *, 1);
+    ret->items.v[ret->items.n++] = item;
+    ret->render = render_node;
     reply_json(ret);
     return 0;
 }

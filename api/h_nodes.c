@@ -34,10 +34,10 @@ static int add_fields(struct buf *b, const struct node_item *item, const struct 
     return 0;
 }
 
-/* Which items are on the page: next_token is the id of its first one, it need not exist.  A
- * negative per_page gives an empty page that starts at the first item (fact: http-api 9). */
-static void find_page(const struct node_items *l, const struct ask *q, size_t *ret_from,
-                      size_t *ret_to)
+/* Leaves the items of the page that was asked for; the one behind it names the next.  next_token
+ * is the id of the first, it need not exist; a negative per_page gives an empty page that starts at
+ * the first item (fact: http-api 9). */
+static void cut_page(struct node_items *l, const struct ask *q, char **ret_next)
 {
     size_t from = 0, to = l->n;
 
@@ -47,29 +47,35 @@ static void find_page(const struct node_items *l, const struct ask *q, size_t *r
         to = from + MIN((size_t)q->per_page, l->n - from);
     else if (q->per_page < 0)
         to = from;
-    *ret_from = from;
-    *ret_to = to;
+    if (to < l->n)
+        *ret_next = xstrdup(l->v[to]->id);
+    for (size_t i = 0; i < l->n; i++)
+        if (i < from || i >= to)
+            (void)node_item_unref(l->v[i]);
+    if (from > 0)
+        memmove(l->v, l->v + from, (to - from) * sizeof(void *));
+    l->n = to - from;
 }
 
-static int add_items(struct buf *b, const struct node_items *l, size_t from, size_t to,
-                     const struct ask *q, struct err *e)
+static int render_list(struct buf *b, const struct node_items *items, const struct ask *q,
+                       struct err *e)
 {
     bool rendered = !q->resources && !q->os;
     size_t total = 2;
     int r;
 
-    for (size_t i = from; i < to && rendered; i++)
-        total += l->v[i]->stub_len + 1;
+    for (size_t i = 0; i < items->n && rendered; i++)
+        total += items->v[i]->stub_len + 1;
     (void)buf_reserve(b, total);
     buf_add_byte(b, '[');
-    for (size_t i = from; i < to; i++) {
-        if (i > from)
+    for (size_t i = 0; i < items->n; i++) {
+        if (i > 0)
             buf_add_byte(b, ',');
         if (rendered) {
-            buf_add(b, l->v[i]->stub, l->v[i]->stub_len);
+            buf_add(b, items->v[i]->stub, items->v[i]->stub_len);
             continue;
         }
-        r = add_fields(b, l->v[i], q, e);
+        r = add_fields(b, items->v[i], q, e);
         if (r < 0)
             return r;
     }
@@ -79,8 +85,7 @@ static int add_items(struct buf *b, const struct node_items *l, size_t from, siz
 
 int nodes_list(const struct view *v, const struct ask *q, struct reply *ret, struct err *e)
 {
-    _cleanup_(node_items_done) struct node_items items = {0};
-    size_t from, to;
+    size_t n;
     int r;
 
     if (*q->filter)
@@ -89,16 +94,14 @@ int nodes_list(const struct view *v, const struct ask *q, struct reply *ret, str
     r = check_prefix(q->prefix, e);
     if (r < 0)
         return r;
-    r = v->ops->nodes(v->impl, q->prefix, &items, &ret->meta, e);
+    r = v->ops->nodes(v->impl, q->prefix, &ret->items, &ret->meta, e);
     if (r < 0)
         return r;
     ret->has_meta = true;
-    find_page(&items, q, &from, &to);
-    if (to < items.n)
-        ret->next_token = xstrdup(items.v[to]->id);
-    r = add_items(&ret->body, &items, from, to, q, e);
-    if (r < 0)
-        return r;
+    n = ret->items.n;
+    cut_page(&ret->items, q, &ret->next_token);
+    ret->whole_list = ret->items.n == n && !*q->prefix && !q->resources && !q->os;
+    ret->render = render_list;
     reply_json(ret);
     return 0;
 }

@@ -6,7 +6,9 @@
 #include <strings.h>
 
 #include "api/ask.h"
+#include "api/cache.h"
 #include "api/gzip.h"
+#include "api/pages.h"
 #include "base/limits.h"
 #include "base/parse.h"
 #include "base/str.h"
@@ -15,6 +17,7 @@
 
 enum {
     COMPRESS_MIN = 256, /* below it a gzip member is hardly smaller than the text */
+    PAGES_MIN = 64,     /* items; a shorter list is compressed as a whole */
     OWN_HEADERS_MAX = 8,
 };
 
@@ -28,6 +31,7 @@ void reply_init(struct reply *r)
 void reply_done(struct reply *r)
 {
     buf_done(&r->body);
+    node_items_done(&r->items);
     free(r->next_token);
     free(r->location);
     *r = (struct reply){0};
@@ -46,6 +50,7 @@ void reply_text(struct reply *r, int status, const char *text)
     r->status = status;
     r->content_type = TEXT_PLAIN;
     r->is_json = false;
+    r->render = NULL;
     r->next_token = mem_free(r->next_token);
 }
 
@@ -128,6 +133,59 @@ static const char *compress_body(struct reply *r, unsigned encoding)
     return encoding == ENCODING_DEFLATE ? "deflate" : "gzip";
 }
 
+void reply_make_body(struct reply *r, const struct ask *q)
+{
+    struct err e = {0};
+
+    if (!r->render)
+        return;
+    if (r->render(&r->body, &r->items, q, &e) < 0)
+        reply_error(r, &e);
+    else if (buf_ok(&r->body) < 0)
+        reply_error(r, &(struct err){.text = "the reply is too large"});
+}
+
+/* makes the body in the form asked for; returns its coding */
+static const char *make_form(struct reply *r, const struct ask *q)
+{
+    reply_make_body(r, q);
+    if (q->pretty && r->is_json)
+        pretty_print(r);
+    if (buf_ok(&r->body) < 0) {
+        buf_done(&r->body);
+        reply_error(r, &(struct err){.text = "the reply is too large"});
+    }
+    return compress_body(r, q->encoding);
+}
+
+/* the same by what was kept */
+static const char *find_form(struct reply *r, const struct ask *q, const struct reply_shared *s)
+{
+    bool plain_list = r->whole_list && !q->pretty && q->encoding == ENCODING_NONE;
+    const struct buf *kept;
+    const char *coding;
+
+    if (!r->render || plain_list || !s->cache)
+        return make_form(r, q);
+    if (r->whole_list && s->pages && r->items.n >= PAGES_MIN && !q->pretty &&
+        q->encoding == ENCODING_GZIP) {
+        if (pages_gzip(s->pages, &r->items, &r->body) == 0)
+            return "gzip";
+        buf_reset(&r->body);
+    }
+    kept = cache_get(s->cache, r, q, &coding);
+    if (kept) {
+        buf_add(&r->body, kept->p, kept->len);
+        if (buf_ok(&r->body) == 0)
+            return coding;
+        buf_done(&r->body);
+    }
+    coding = make_form(r, q);
+    if (r->status == 200)
+        cache_put(s->cache, r, q, coding);
+    return coding;
+}
+
 struct headers {
     struct http_header *v; /* owned */
     size_t n;
@@ -185,21 +243,13 @@ static void add_headers(struct headers *h, const struct reply *r, const char *co
             add_header(h, configured->items[i].key, configured->items[i].value);
 }
 
-void reply_send(struct reply *take_r, bool pretty, unsigned encoding,
-                const struct strmap *configured, struct http_exchange *take_x)
+void reply_send(struct reply *take_r, const struct ask *q, const struct reply_shared *shared,
+                struct http_exchange *take_x)
 {
+    const char *coding = find_form(take_r, q, shared);
     struct headers h = {0};
-    const char *coding;
 
-    if (pretty && take_r->is_json)
-        pretty_print(take_r);
-    if (buf_ok(&take_r->body) < 0) {
-        take_r->has_meta = false;
-        buf_done(&take_r->body);
-        reply_text(take_r, 500, "the reply is too large");
-    }
-    coding = compress_body(take_r, encoding);
-    add_headers(&h, take_r, coding, configured);
+    add_headers(&h, take_r, coding, shared->configured);
     http_answer_buf(take_x, take_r->status, h.v, h.n, &take_r->body);
     free(h.v);
     reply_done(take_r);

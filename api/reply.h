@@ -9,14 +9,25 @@
 #include "wire/http1.h"
 
 struct ask;
+struct cache;
+struct pages;
+
+/* appends the body made of the items; pure */
+typedef int reply_render(struct buf *b, const struct node_items *items, const struct ask *q,
+                         struct err *e);
 
 struct reply {
     int status;
     const char *content_type; /* static; NULL: no body */
     struct buf body;
-    bool is_json;  /* ?pretty applies */
-    bool has_meta; /* the X-Nomad-* headers of reads */
-    bool bare;     /* no configured response headers */
+    /* A body that is made only when it is sure to be sent: a request that goes on waiting never
+     * needs it, and many who get the same share it. */
+    reply_render *render;
+    struct node_items items; /* counted */
+    bool whole_list;         /* items are the whole list, rendered as it stands in them */
+    bool is_json;            /* ?pretty applies */
+    bool has_meta;           /* the X-Nomad-* headers of reads */
+    bool bare;               /* no configured response headers */
     struct view_meta meta;
     char *next_token; /* owned; X-Nomad-Nexttoken */
     char *location;   /* owned */
@@ -31,6 +42,15 @@ void reply_text(struct reply *r, int status, const char *text);
 /* the answer to a failure: its own status, the code of "RPC Error:: CODE,text", the suffixes that
  * have codes, or 500 */
 void reply_error(struct reply *r, const struct err *e);
-/* Pretty-prints and compresses as asked, and answers. */
-void reply_send(struct reply *take_r, bool pretty, unsigned encoding,
-                const struct strmap *configured, struct http_exchange *take_x);
+/* makes the body when render is set; a failure becomes the answer */
+void reply_make_body(struct reply *r, const struct ask *q);
+
+/* what answers of one API share; each member may be NULL */
+struct reply_shared {
+    const struct strmap *configured; /* http_api_response_headers */
+    struct cache *cache;
+    struct pages *pages;
+};
+/* Makes the body, pretty-prints and compresses as asked, and answers. */
+void reply_send(struct reply *take_r, const struct ask *q, const struct reply_shared *shared,
+                struct http_exchange *take_x);

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 
+#include "api/cache.h"
 #include "api/dispatch.h"
+#include "api/pages.h"
 #include "api/routes.h"
 #include "base/clock.h"
 #include "wire/http1.h"
@@ -30,6 +32,8 @@ struct api {
     struct api_opts opts;
     struct http_server *servers[LISTENERS_MAX]; /* owned */
     size_t n_servers;
+    struct reply_shared shared;
+    struct pages pages;
     struct list ready; /* woken, not looked at again yet */
     struct defer run_ready;
 };
@@ -44,17 +48,6 @@ static void waiting_free(struct waiting *w)
     list_remove(&w->link);
     ask_done(&w->ask);
     free(w);
-}
-
-static void waiting_answer(struct waiting *w, struct reply *take_r)
-{
-    struct http_exchange *x = w->x;
-    bool pretty = w->ask.pretty;
-    unsigned encoding = w->ask.encoding;
-    const struct strmap *headers = w->api->opts.response_headers;
-
-    waiting_free(w);
-    reply_send(take_r, pretty, encoding, headers, x);
 }
 
 static void on_woken(void *arg)
@@ -88,7 +81,8 @@ static void waiting_run(struct waiting *w, bool in_any_case)
         waiting_watch(w);
         return;
     }
-    waiting_answer(w, &r);
+    reply_send(&r, &w->ask, &w->api->shared, w->x);
+    waiting_free(w);
 }
 
 static void on_deadline(void *arg)
@@ -134,9 +128,8 @@ static void start_waiting(struct api *a, struct http_exchange *x, const struct a
 
 static void on_request(void *arg, struct http_exchange *x, const struct http_request *hq)
 {
+    struct ask q = {.encoding = (uint8_t)ask_encoding(hq)};
     struct api *a = arg;
-    unsigned encoding = ask_encoding(hq);
-    struct ask q = {0};
     struct reply r;
 
     reply_init(&r);
@@ -148,7 +141,7 @@ static void on_request(void *arg, struct http_exchange *x, const struct http_req
             return;
         }
     }
-    reply_send(&r, q.pretty, encoding, a->opts.response_headers, x);
+    reply_send(&r, &q, &a->shared, x);
     ask_done(&q);
 }
 
@@ -157,6 +150,8 @@ struct api *api_new(const struct api_opts *o)
     struct api *a = xnew0(struct api);
 
     a->opts = *o;
+    a->shared = (struct reply_shared){
+        .configured = o->response_headers, .cache = cache_new(o->loop), .pages = &a->pages};
     list_init(&a->ready);
     defer_init(o->loop, &a->run_ready, on_run_ready, a);
     return a;
@@ -189,5 +184,7 @@ struct api *api_free(struct api *a)
     for (size_t i = 0; i < a->n_servers; i++)
         (void)http_server_free(a->servers[i]); /* ends what waits: on_gone() */
     defer_stop(&a->run_ready);
+    a->shared.cache = cache_free(a->shared.cache);
+    pages_done(&a->pages);
     return mem_free(a);
 }

@@ -584,6 +584,35 @@ static void test_encodings(void **state)
     assert_string_equal(small.body, "[\"global\"]"); /* too small to be worth it */
 }
 
+/* the whole list as gzip comes from kept pieces: the same text, also after changes */
+static void test_a_long_list_as_gzip(void **state)
+{
+    struct api_bed *b = *state;
+
+    for (unsigned i = 0; i < 300; i++) {
+        _cleanup_free_ char *id = xasprintf("33%06x-0000-0000-0000-0000000000%02x", i, i % 256);
+
+        fake_view_put(&b->fake, id, "n");
+    }
+    for (int round = 0; round < 3; round++) {
+        static const char *const queries[] = {"",      "?prefix=33", "?per_page=200",
+                                              "?os=1", "?pretty",    ""};
+
+        for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+            _cleanup_free_ char *target = xasprintf("/v1/nodes%s", queries[i]);
+            _cleanup_buf_ struct buf text = BUF_INIT(MIB);
+            _cleanup_answer_ struct answer plain, zipped;
+
+            api_bed_get(b, target, &plain);
+            api_bed_ask(b, "GET", target, "Accept-Encoding: gzip\r\n", "", &zipped);
+            assert_string_equal(answer_header(&zipped, "Content-Encoding"), "gzip");
+            inflate_body(&zipped, 15 + 16, &text);
+            assert_string_equal(buf_str(&text), plain.body);
+        }
+        fake_view_put(&b->fake, ID_B, round ? "y" : "x");
+    }
+}
+
 /* --- what a view may say --- */
 
 static void test_failures_of_the_view(void **state)
@@ -890,6 +919,7 @@ int main(void)
         PLAIN(test_configured_headers),
         PLAIN(test_pretty),
         PLAIN(test_encodings),
+        PLAIN(test_a_long_list_as_gzip),
         PLAIN(test_failures_of_the_view),
         PLAIN(test_without_a_leader),
         TIMED(test_a_change_ends_the_waiting),
