@@ -45,7 +45,8 @@ static int canonicalize(struct node *n, struct buf *resources)
         mp_encode(resources, &desc_node_resources, n->node_resources);
     if (buf_ok(&before) < 0 || buf_ok(resources) < 0)
         return -EMSGSIZE;
-    if (before.len == resources->len && memcmp(before.p, resources->p, before.len) == 0)
+    if (before.len == resources->len &&
+        (before.len == 0 || memcmp(before.p, resources->p, before.len) == 0))
         buf_done(resources);
     return 0;
 }

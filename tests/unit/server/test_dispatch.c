@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/rand.h"
 #include "base/str.h"
 #include "model/texts.h"
 #include "tests/support/server_harness.h"
@@ -194,6 +195,39 @@ static void test_has_node_conn_without_connections(void **state)
     ops_clear(&desc_node_conn_query_response, &r);
 }
 
+/* --- bad input --- */
+
+/* Requests of every method, damaged at random: each is answered, waits or ends its stream, and the
+ * server goes on. */
+static void test_damaged_requests_harm_nothing(void **state)
+{
+    enum { ROUNDS = 3000 };
+    struct harness *h = *state;
+    _cleanup_buf_ struct buf good = BUF_INIT(MIB);
+    _cleanup_(node_freep) struct node *n = make_node(1);
+    struct node_register_request q = {.node = n, .w = {.region = h->conf.region}};
+    static const uint8_t events[] = "\x82\xa6Region\xa6global\xaaNodeEvents\x81\xa1x\x91\x80";
+
+    harness_ready(h, 1);
+    mp_encode(&good, &desc_node_register_request, &q);
+    rand_seed(11);
+    for (int i = 0; i < ROUNDS; i++) {
+        const struct method *m = &methods[rand_below(M_MAX)];
+        bool is_event = rand_below(4) == 0;
+        size_t len = is_event ? sizeof(events) - 1 : good.len;
+        uint8_t *body = xmemdup(is_event ? events : good.p, len);
+        _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
+
+        for (uint64_t k = rand_below(4); k > 0; k--)
+            body[rand_below(len)] = (uint8_t)rand_below(256);
+        harness_call_raw(h, m->name, body, len - (rand_below(4) == 0 ? rand_below(len) : 0), &a);
+        assert_true(a.replied || a.failed || a.call);
+        free(body);
+    }
+    rand_seed(0);
+    harness_ready(h, 2);
+}
+
 /* --- the end --- */
 
 static void test_stopping_server_drops_what_waits(void **state)
@@ -233,6 +267,7 @@ int main(void)
         TEST(test_status_version),
         TEST(test_status_members),
         TEST(test_has_node_conn_without_connections),
+        TEST(test_damaged_requests_harm_nothing),
         TEST(test_stopping_server_drops_what_waits),
     };
 
