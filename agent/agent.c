@@ -41,6 +41,7 @@ struct agent {
     struct probe_conf probe_conf;
     const struct probe **rows; /* host probes, then drivers */
     size_t n_rows;
+    bool *silent; /* for each row: said to be silent */
     struct probe_run *probes;
     struct collect *collect;
     struct journal *journal;
@@ -95,15 +96,28 @@ static bool fast_ones_are_in(const struct agent *a)
     return true;
 }
 
+/* once, when it begins: a probe that hangs is tried again for ever */
+static void log_silent_probe(struct agent *a, const struct probe_status *st)
+{
+    bool silent = st->state == PROBE_HUNG || st->state == PROBE_TIMEOUT;
+
+    for (size_t i = 0; i < a->n_rows; i++) {
+        if (!str_eq(a->rows[i]->name, st->name))
+            continue;
+        if (silent && !a->silent[i])
+            (void)log_warn(0, "a probe does not answer, its last values are kept",
+                           KV("probe", st->name), KV("reason", st->reason));
+        a->silent[i] = silent;
+    }
+}
+
 static void on_probe(void *arg, const struct probe_status *st)
 {
     struct agent *a = arg;
 
     log_debug("probe", KV("name", st->name), KV("state", probe_state_name(st->state)),
               KI("took_us", st->took_us), KV("reason", st->reason));
-    if (st->state == PROBE_HUNG || st->state == PROBE_TIMEOUT)
-        (void)log_warn(0, "a probe does not answer, its last values are kept",
-                       KV("probe", st->name), KV("reason", st->reason));
+    log_silent_probe(a, st);
     if (a->collecting)
         defer_set(&a->merge); /* one merge for all that came in this turn */
     else if (fast_ones_are_in(a) &&
@@ -260,6 +274,7 @@ static void make_probes(struct agent *a, const char *probe_path)
         a->rows[a->n_rows++] = probes[i];
     for (size_t i = 0; i < n_drivers_rows; i++)
         a->rows[a->n_rows++] = &drivers[i]->probe;
+    a->silent = xnew0_n(bool, a->n_rows);
     collect_probe_conf(a->conf, a->http_advertise, &a->probe_conf);
     a->probes = probe_run_new(&(struct probe_run_opts){.loop = a->loop,
                                                        .probe_path = probe_path,
@@ -389,6 +404,7 @@ struct agent *agent_free(struct agent *a)
     identity_done(&a->identity);
     ops_clear(&desc_probe_conf, &a->probe_conf);
     free(a->rows);
+    free(a->silent);
     free(a->http_bind);
     free(a->http_advertise);
     free(a->http_bound);
@@ -400,6 +416,8 @@ void agent_start(struct agent *a)
 {
     timer_set(&a->first, FIRST_LIMIT_MS * NSEC_PER_MSEC);
     timer_set(&a->trim, TRIM_SEC * NSEC_PER_SEC);
+    if (a->conf->client.n_servers == 0)
+        (void)log_warn(0, "no servers are configured: the node will not be registered anywhere");
     probe_run_start(a->probes);
     session_start(a->session);
     on_session(a);

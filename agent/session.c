@@ -2,56 +2,12 @@
 
 #include <string.h>
 
-#include "agent/call.h"
+#include "agent/session_priv.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/str.h"
 #include "model/texts.h"
-
-#define SEC NSEC_PER_SEC
-
-enum {
-    PING_SEC = 3,      /* a server that accepts and says nothing is left after this */
-    REGISTER_SEC = 20, /* the hold for a leader is 5 s on each side */
-    BEAT_SEC = 10,
-    TTL_MIN_SEC = 1, /* a reply without TTL must not make us beat without pause */
-    TTL_MAX_SEC = 24 * 3600,
-    RETRY_MAX_SEC = 15,
-    RECONNECT_SEC = 10, /* design decision 13: a fleet that lost its server comes back spread out */
-    CHANGE_SEC = 5,     /* nomad client/node_updater.go: 5 s + rnd(5 s) */
-};
-
-enum need {
-    NEED_NOTHING,
-    NEED_FIRST,   /* not registered since start */
-    NEED_CHANGE,  /* the node differs from the accepted one */
-    NEED_UNKNOWN, /* servers do not know the node any more */
-};
-
-enum token { TOKEN_NONE, TOKEN_SECRET, TOKEN_IDENTITY };
-
-struct session {
-    struct session_opts o;
-    enum session_state state;
-    enum need need;
-    struct call call; /* Status.Ping and Node.Register */
-    struct call beat_call;
-    struct timer retry; /* the next ping or registration */
-    struct timer beat;
-    struct timer change;
-    const struct node_snap *wanted, *sending, *accepted; /* counted */
-    enum token token;                                    /* of the registration under way */
-    bool tried_plain;                                    /* "" was tried after a denial */
-    bool in_contact;
-    bool changed_once; /* the first change after the start goes out sooner */
-    bool ttl_warned;
-    unsigned failures; /* in a row, of the first kind of call */
-    uint64_t contact_ns, beat_ns, ttl_ns;
-    int64_t beat_wall_ns;
-    uint64_t n_registrations, n_beats;
-    char *leader, *error;
-};
 
 static const char *const state_names[] = {
     [SESSION_CONNECTING] = "connecting",
@@ -67,15 +23,9 @@ const char *session_state_name(enum session_state state)
 
 static void connect_now(void *arg);
 static void register_now(struct session *s);
-static void beat_now(void *arg);
 static void on_change_due(void *arg);
 
-static uint64_t spread(uint64_t base_sec)
-{
-    return base_sec * SEC + rand_below(base_sec * SEC);
-}
-
-static void notify(struct session *s)
+void session_notify(struct session *s)
 {
     s->o.on_change(s->o.arg);
 }
@@ -83,17 +33,17 @@ static void notify(struct session *s)
 static void set_state(struct session *s, enum session_state state)
 {
     s->state = state;
-    notify(s);
+    session_notify(s);
 }
 
-static void set_error(struct session *s, const char *what, const char *text)
+void session_set_error(struct session *s, const char *what, const char *text)
 {
     _cleanup_free_ char *full = xasprintf("%s: %s", what, text);
 
     if (!str_eq(s->error, full))
         (void)log_warn(0, "exchange with the servers failed", KV("call", what), KV("error", text));
     str_set(&s->error, full);
-    notify(s);
+    session_notify(s);
 }
 
 const char *session_token(const struct session *s)
@@ -105,7 +55,7 @@ const char *session_token(const struct session *s)
 
 /* --- contact --- */
 
-static void got_contact(struct session *s)
+void session_got_contact(struct session *s)
 {
     bool first = !s->in_contact;
 
@@ -119,11 +69,11 @@ static void got_contact(struct session *s)
     s->o.on_contact(s->o.arg);
 }
 
-static void lost_contact(struct session *s, const char *what, const char *why)
+void session_lost_contact(struct session *s, const char *what, const char *why)
 {
     servers_unreachable(s->o.servers);
     s->in_contact = false;
-    set_error(s, what, why);
+    session_set_error(s, what, why);
 }
 
 /* Soon while there are servers that were not tried, then 1, 2, 4 .. 15 s, each with as much again
@@ -137,7 +87,7 @@ static uint64_t retry_delay(struct session *s)
     if (failed + 1 < n)
         return 50 * NSEC_PER_MSEC + rand_below(150 * NSEC_PER_MSEC);
     shift = MIN(failed + 1 - MAX((unsigned)n, 1U), 4U);
-    return spread(MIN(1U << shift, (unsigned)RETRY_MAX_SEC));
+    return session_spread(MIN(1U << shift, (unsigned)RETRY_MAX_SEC));
 }
 
 static void on_ping(void *arg, enum call_result how, const char *text, void *obj)
@@ -146,11 +96,11 @@ static void on_ping(void *arg, enum call_result how, const char *text, void *obj
 
     (void)obj;
     if (how == CALL_UNREACHABLE) {
-        lost_contact(s, "Status.Ping", text);
+        session_lost_contact(s, "Status.Ping", text);
         timer_set(&s->retry, retry_delay(s));
         return;
     }
-    got_contact(s); /* any answer shows that a server is there */
+    session_got_contact(s); /* any answer shows that a server is there */
     register_now(s);
 }
 
@@ -180,7 +130,7 @@ static void take_ttl(struct session *s, int64_t ttl)
     s->ttl_ns = (uint64_t)MIN(ttl, TTL_MAX_SEC * (int64_t)SEC);
 }
 
-static void take_reply(struct session *s, const struct node_update_response *r)
+void session_take_reply(struct session *s, const struct node_update_response *r)
 {
     take_ttl(s, r->heartbeat_ttl);
     servers_learned(s->o.servers, r->servers, r->n_servers);
@@ -189,6 +139,12 @@ static void take_reply(struct session *s, const struct node_update_response *r)
         str_set(&s->leader, r->leader_rpc_addr);
     if (!str_empty(r->signed_identity))
         journal_set_identity(s->o.journal, r->signed_identity);
+}
+
+void session_drop_identity(struct session *s)
+{
+    log_info("the signed identity is not accepted any more, going on with the secret");
+    journal_set_identity(s->o.journal, NULL);
 }
 
 /* --- registration --- */
@@ -207,7 +163,7 @@ static void registered(struct session *s, const struct node_update_response *r)
 {
     enum need was = s->need;
 
-    take_reply(s, r);
+    session_take_reply(s, r);
     journal_set_registered(s->o.journal);
     (void)node_snap_unref(s->accepted);
     s->accepted = s->sending;
@@ -221,7 +177,7 @@ static void registered(struct session *s, const struct node_update_response *r)
     set_state(s, SESSION_REGISTERED);
     s->o.on_registered(s->o.arg, was != NEED_UNKNOWN);
     if (was == NEED_FIRST)
-        beat_now(s); /* only a heartbeat makes a node ready */
+        session_beat_now(s); /* only a heartbeat makes a node ready */
     else if (was == NEED_UNKNOWN)
         session_beat_soon(s, rand_below(RECONNECT_SEC * SEC));
     if (s->wanted != s->accepted)
@@ -231,16 +187,15 @@ static void registered(struct session *s, const struct node_update_response *r)
 static void register_denied(struct session *s, const char *text)
 {
     if (s->token == TOKEN_IDENTITY) {
-        log_info("the signed identity is not accepted any more, going on with the secret");
-        journal_set_identity(s->o.journal, NULL);
+        session_drop_identity(s);
         register_now(s);
     } else if (s->token == TOKEN_SECRET && !s->tried_plain) {
         s->tried_plain = true; /* the node may have been collected: as if it were new */
         register_now(s);
     } else {
         s->tried_plain = false;
-        set_error(s, "Node.Register", text);
-        timer_set(&s->retry, spread(15));
+        session_set_error(s, "Node.Register", text);
+        timer_set(&s->retry, session_spread(15));
     }
 }
 
@@ -253,7 +208,7 @@ static void register_refused(struct session *s, const char *text)
     str_set(&s->error, text);
     timer_stop(&s->beat);
     set_state(s, SESSION_REFUSED);
-    timer_set(&s->retry, spread(15));
+    timer_set(&s->retry, session_spread(15));
 }
 
 static void on_register(void *arg, enum call_result how, const char *text, void *obj)
@@ -261,11 +216,11 @@ static void on_register(void *arg, enum call_result how, const char *text, void 
     struct session *s = arg;
 
     if (how == CALL_UNREACHABLE) {
-        lost_contact(s, "Node.Register", text);
+        session_lost_contact(s, "Node.Register", text);
         timer_set(&s->retry, retry_delay(s));
         return;
     }
-    got_contact(s);
+    session_got_contact(s);
     switch (how) {
     case CALL_OK:
         registered(s, obj);
@@ -277,12 +232,12 @@ static void on_register(void *arg, enum call_result how, const char *text, void 
         register_refused(s, text);
         break;
     case CALL_NO_LEADER:
-        set_error(s, "Node.Register", text);
-        timer_set(&s->retry, spread(1));
+        session_set_error(s, "Node.Register", text);
+        timer_set(&s->retry, session_spread(1));
         break;
     default:
-        set_error(s, "Node.Register", text);
-        timer_set(&s->retry, spread(15));
+        session_set_error(s, "Node.Register", text);
+        timer_set(&s->retry, session_spread(15));
     }
 }
 
@@ -340,7 +295,7 @@ void session_set_node(struct session *s, const struct node_snap *snap)
     }
     if (timer_armed(&s->change) || !node_registration_changed(s->accepted->node, snap->node))
         return;
-    timer_set(&s->change, s->changed_once ? spread(CHANGE_SEC) : SEC);
+    timer_set(&s->change, s->changed_once ? session_spread(CHANGE_SEC) : SEC);
 }
 
 void session_unknown(struct session *s, const char *why)
@@ -357,120 +312,17 @@ void session_unknown(struct session *s, const char *why)
     on_retry(s);
 }
 
-/* --- heartbeats --- */
-
-static void plan_beat(struct session *s, uint64_t in_ns)
-{
-    timer_set(&s->beat, in_ns);
-    notify(s);
-}
-
-/* nomad v2.0.5 client/client.go getHeartbeatRetryIntv: the later it gets, the sooner; long after
- * the deadline again slower */
-static uint64_t beat_retry_delay(const struct session *s, enum call_result how)
-{
-    int64_t left, wait;
-
-    if (how == CALL_NO_LEADER)
-        return spread(5);
-    if (s->beat_ns == 0)
-        return spread(1);
-    left = (int64_t)(s->beat_ns + s->ttl_ns) - (int64_t)clock_boot_ns();
-    if (left < -30 * (int64_t)SEC)
-        left = -left;
-    else if (left < 0)
-        return spread(1);
-    wait = (int64_t)rand_below((uint64_t)left);
-    if (wait < (int64_t)SEC)
-        return spread(1);
-    return wait > 30 * (int64_t)SEC ? 25 * SEC + rand_below(5 * SEC) : (uint64_t)wait;
-}
-
-static void beaten(struct session *s, const struct node_update_response *r)
-{
-    if (r->q.index != 0 && s->n_beats > 0)
-        (void)log_warn(0, "the servers had given this node up, the heartbeat came late",
-                       KI("index", r->q.index));
-    else if (s->n_beats == 0)
-        log_info("first heartbeat accepted", KV("server", pool_current(s->o.pool)));
-    take_reply(s, r);
-    s->beat_ns = clock_boot_ns();
-    s->beat_wall_ns = clock_wall_ns();
-    s->n_beats++;
-    str_set(&s->error, NULL);
-    plan_beat(s, s->ttl_ns);
-}
-
-static void beat_denied(struct session *s, const char *text)
-{
-    if (!journal_identity(s->o.journal)) {
-        session_unknown(s, text); /* servers from 1.9 on answer so when the node was collected */
-        return;
-    }
-    log_info("the signed identity is not accepted any more, going on with the secret");
-    journal_set_identity(s->o.journal, NULL);
-    beat_now(s);
-}
-
-static void on_beat(void *arg, enum call_result how, const char *text, void *obj)
-{
-    struct session *s = arg;
-
-    if (how == CALL_UNREACHABLE)
-        lost_contact(s, "Node.UpdateStatus", text);
-    else
-        got_contact(s);
-    switch (how) {
-    case CALL_OK:
-        beaten(s, obj);
-        break;
-    case CALL_DENIED:
-        beat_denied(s, text);
-        break;
-    case CALL_UNKNOWN:
-    case CALL_MISMATCH:
-        session_unknown(s, text);
-        break;
-    default:
-        set_error(s, "Node.UpdateStatus", text);
-        plan_beat(s, beat_retry_delay(s, how));
-    }
-}
-
-static void beat_now(void *arg)
-{
-    struct session *s = arg;
-    struct node_update_status_request q = {
-        .node_id = (char *)(uintptr_t)s->o.node_id,
-        .status = (char *)(uintptr_t)NODE_STATUS_READY,
-        .w.region = (char *)(uintptr_t)s->o.region,
-        .w.auth_token = (char *)(uintptr_t)session_token(s),
-    };
-
-    timer_stop(&s->beat);
-    call_start(&s->beat_call, "Node.UpdateStatus", &desc_node_update_status_request, &q,
-               &desc_node_update_response, BEAT_SEC * SEC, on_beat);
-}
-
-void session_beat_soon(struct session *s, uint64_t in_ns)
-{
-    if (s->state != SESSION_REGISTERED || call_busy(&s->beat_call))
-        return;
-    if (!timer_armed(&s->beat) || s->beat.at_ns > clock_boot_ns() + in_ns)
-        plan_beat(s, in_ns);
-}
-
 /* --- the rest --- */
 
 void session_contact(struct session *s, bool ok, const char *why)
 {
     if (ok) {
-        got_contact(s);
+        session_got_contact(s);
         return;
     }
     if (!s->in_contact)
         return;
-    lost_contact(s, "connection", why);
+    session_lost_contact(s, "connection", why);
     session_beat_soon(s, rand_below(RECONNECT_SEC * SEC));
 }
 
@@ -511,7 +363,7 @@ struct session *session_new(const struct session_opts *o)
     call_init(&s->call, o->pool, s);
     call_init(&s->beat_call, o->pool, s);
     timer_init(o->loop, &s->retry, "register", on_retry, s);
-    timer_init(o->loop, &s->beat, "heartbeat", beat_now, s);
+    timer_init(o->loop, &s->beat, "heartbeat", session_beat_now, s);
     timer_init(o->loop, &s->change, "node change", on_change_due, s);
     return s;
 }

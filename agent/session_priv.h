@@ -1,0 +1,69 @@
+/* agent/session_priv.h - inside the session: registration (session.c), heartbeats (session_beat.c).
+ */
+#pragma once
+
+#include "agent/call.h"
+#include "agent/session.h"
+#include "base/rand.h"
+
+#define SEC NSEC_PER_SEC
+
+enum {
+    PING_SEC = 3,      /* a server that accepts and says nothing is left after this */
+    REGISTER_SEC = 20, /* the hold for a leader is 5 s on each side */
+    BEAT_SEC = 10,
+    TTL_MIN_SEC = 1, /* a reply without TTL must not make us beat without pause */
+    TTL_MAX_SEC = 24 * 3600,
+    RETRY_MAX_SEC = 15,
+    RECONNECT_SEC = 10, /* design decision 13: a fleet that lost its server comes back spread out */
+    CHANGE_SEC = 5,     /* nomad client/node_updater.go: 5 s + rnd(5 s) */
+};
+
+enum need {
+    NEED_NOTHING,
+    NEED_FIRST,   /* not registered since start */
+    NEED_CHANGE,  /* the node differs from the accepted one */
+    NEED_UNKNOWN, /* servers do not know the node any more */
+};
+
+enum token { TOKEN_NONE, TOKEN_SECRET, TOKEN_IDENTITY };
+
+struct session {
+    struct session_opts o;
+    enum session_state state;
+    enum need need;
+    struct call call; /* Status.Ping and Node.Register */
+    struct call beat_call;
+    struct timer retry; /* the next ping or registration */
+    struct timer beat;
+    struct timer change;
+    const struct node_snap *wanted, *sending, *accepted; /* counted */
+    enum token token;                                    /* of the registration under way */
+    bool tried_plain;                                    /* "" was tried after a denial */
+    bool in_contact;
+    bool changed_once; /* the first change after the start goes out sooner */
+    bool ttl_warned;
+    unsigned failures; /* in a row, of the first kind of call */
+    uint64_t contact_ns, beat_ns, ttl_ns;
+    int64_t beat_wall_ns;
+    uint64_t n_registrations, n_beats;
+    char *leader, *error;
+};
+
+/* so many seconds and as much again at random */
+static inline uint64_t session_spread(uint64_t base_sec)
+{
+    return base_sec * SEC + rand_below(base_sec * SEC);
+}
+
+/* session.c */
+void session_notify(struct session *s);
+void session_set_error(struct session *s, const char *what, const char *text);
+void session_got_contact(struct session *s);
+void session_lost_contact(struct session *s, const char *what, const char *why);
+/* what Register and UpdateStatus answer alike: TTL, servers, leader, identity */
+void session_take_reply(struct session *s, const struct node_update_response *r);
+void session_drop_identity(struct session *s);
+
+/* session_beat.c */
+void session_beat_now(void *arg);
