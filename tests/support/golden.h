@@ -1,9 +1,16 @@
 /* tests/support/golden.h - recordings as text: lines "= name", "word value", "> hex", "< hex".
  *
- * '#' begins a comment line.  Include after cmocka.h.
+ * '#' begins a comment line.
  */
 #pragma once
 
+/* clang-format off: cmocka.h needs these four in front */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
 #include <stdio.h>
 #include <string.h>
 
