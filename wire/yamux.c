@@ -111,20 +111,27 @@ static void protocol_error(struct yamux *y, const char *what)
     yamux_fail(y, YAMUX_PROTOCOL_ERROR, -EPROTO, "%s: yamux: %s", conn_peer(y->conn), what);
 }
 
+/* takes any stream out of the session; NULL when there is none left */
+static struct yamux_stream *take_stream(struct yamux *y)
+{
+    struct yamux_stream *s = list_first(&y->done, struct yamux_stream, link);
+
+    if (s)
+        list_remove(&s->link);
+    else if (y->n_streams)
+        yamux_stream_remove(s = y->streams[y->n_streams - 1]);
+    return s;
+}
+
 static void tell_dead(struct yamux *y)
 {
+    struct yamux_stream *s;
     struct err e;
 
     (void)err_set(&e, y->why_code, "%s", y->why);
-    while (y->user && y->n_streams) {
-        struct yamux_stream *s = y->streams[y->n_streams - 1];
-
-        yamux_stream_remove(s);
-        if (s->released) {
-            yamux_stream_free(s);
-            continue;
-        }
-        s->user->on_reset(s->arg, &e);
+    while (y->user && (s = take_stream(y))) {
+        if (!s->released)
+            s->user->on_reset(s->arg, &e);
         yamux_stream_free(s);
     }
     if (y->user)
@@ -133,6 +140,8 @@ static void tell_dead(struct yamux *y)
 
 struct yamux *yamux_free(struct yamux *y)
 {
+    struct yamux_stream *s;
+
     if (!y)
         return NULL;
     y->user = NULL;
@@ -141,12 +150,8 @@ struct yamux *yamux_free(struct yamux *y)
     timer_stop(&y->keepalive);
     timer_stop(&y->write_timer);
     defer_stop(&y->work);
-    while (y->n_streams) {
-        struct yamux_stream *s = y->streams[y->n_streams - 1];
-
-        yamux_stream_remove(s);
+    while ((s = take_stream(y)))
         yamux_stream_free(s);
-    }
     conn_close(y->conn);
     yamux_unref(y);
     return NULL;
@@ -386,6 +391,7 @@ struct yamux *yamux_new(struct conn *take_c, bool client, const struct yamux_use
     y->refs = 1;
     y->next_id = client ? 1 : 2;
     list_init(&y->writers);
+    list_init(&y->done);
     timer_init(y->loop, &y->keepalive, "yamux keepalive", on_keepalive, y);
     timer_init(y->loop, &y->write_timer, "yamux write", on_write_timer, y);
     defer_init(y->loop, &y->work, on_work, y);

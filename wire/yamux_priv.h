@@ -34,6 +34,7 @@ struct yamux {
     struct yamux_stream **streams; /* owned; by id */
     size_t n_streams;
     struct list writers;     /* streams that have data and window */
+    struct list done;        /* streams that are through and not let go of */
     struct yamux_stream *rx; /* whose payload is arriving; NULL: thrown away */
     uint32_t rx_left;        /* bytes of payload still to come */
     uint16_t rx_flags;
@@ -58,7 +59,7 @@ struct yamux_stream {
     struct yamux *y; /* borrowed; NULL when gone from the session */
     const struct yamux_stream_user *user;
     void *arg;
-    struct list link; /* in writers */
+    struct list link; /* in writers or done */
     struct timer timer;
     struct buf out; /* waits for the window */
     size_t out_at;  /* already sent of it */

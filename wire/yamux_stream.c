@@ -95,18 +95,23 @@ void yamux_stream_remove(struct yamux_stream *s)
 
 void yamux_stream_free(struct yamux_stream *s)
 {
+    list_remove(&s->link);
     buf_done(&s->out);
     free(s);
 }
 
-/* both ends are through: the session forgets the stream */
+/* both ends are through: the session forgets the stream, unless its user still has it */
 static void forget_if_done(struct yamux_stream *s)
 {
-    if (!s->y || !s->fin_sent || !s->fin_seen)
+    struct yamux *y = s->y;
+
+    if (!y || !s->fin_sent || !s->fin_seen)
         return;
     yamux_stream_remove(s);
     if (s->released)
         yamux_stream_free(s);
+    else
+        list_append(&y->done, &s->link);
 }
 
 /* --- opening --- */
@@ -304,8 +309,8 @@ void yamux_on_fin(struct yamux_stream *s)
         forget_if_done(s);
         return;
     }
-    if (s->fin_sent) { /* gone from the session, the user still has it */
-        yamux_stream_remove(s);
+    if (s->fin_sent) {
+        forget_if_done(s); /* its user still has it */
         s->user->on_eof(s->arg);
         return;
     }
@@ -325,10 +330,7 @@ void yamux_finish(struct yamux_stream *s)
     if (yamux_pending(s) == 0)
         send_fin(s);
     start_close_timer(s);
-    if (s->released)
-        forget_if_done(s);
-    else if (s->fin_sent && s->fin_seen)
-        yamux_stream_remove(s);
+    forget_if_done(s);
 }
 
 struct yamux_stream *yamux_release(struct yamux_stream *s)

@@ -898,6 +898,29 @@ static void test_end_of_the_connection_ends_all_streams(void **state)
     side_done(&d);
 }
 
+static void test_streams_that_are_through_go_with_the_session(void **state)
+{
+    struct stream *a, *b;
+    struct side d;
+
+    (void)state;
+    side_open(&d, false);
+    a = peer_opens(&d, 1);
+    b = peer_opens(&d, 3);
+    yamux_finish(a->s);
+    yamux_finish(b->s);
+    raw_frame(&d.r, R_WINDOW, R_FIN, 1, 0);
+    raw_frame(&d.r, R_WINDOW, R_FIN, 3, 0);
+    turn_until(d.l, a->eof && b->eof);
+    assert_int_equal(yamux_streams(d.y), 0);
+    b->s = yamux_release(b->s);
+    d.r.fd = fd_close(d.r.fd);
+    turn_until(d.l, d.closed);
+    assert_true(a->reset); /* its user still had it */
+    assert_false(b->reset);
+    side_done(&d);
+}
+
 static void test_session_close_sends_what_waits_and_no_go_away(void **state)
 {
     struct stream *s;
@@ -1078,6 +1101,7 @@ int main(void)
         cmocka_unit_test(test_go_away_0_stops_new_streams_only),
         cmocka_unit_test(test_go_away_with_an_error_ends_the_session),
         cmocka_unit_test(test_end_of_the_connection_ends_all_streams),
+        cmocka_unit_test(test_streams_that_are_through_go_with_the_session),
         cmocka_unit_test(test_session_close_sends_what_waits_and_no_go_away),
         cmocka_unit_test(test_released_stream_takes_and_forgets_the_rest),
         cmocka_unit_test(test_stream_may_be_reset_inside_on_data),
