@@ -4,18 +4,12 @@
  */
 #pragma once
 
-/* clang-format off: cmocka.h needs these four in front */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "tests/support/check.h"
 
 /* calls fn for every line that has a word and a value; the value is cut at the line's end */
 static inline void golden_each(const char *path,

@@ -1,6 +1,6 @@
 /* tests/support/wire_raw.h - a peer made of bytes: says and expects them one by one.
  *
- * Include after cmocka.h.  Every wait turns the loop of the side under test.
+ * Every wait turns the loop of the side under test.
  */
 #pragma once
 
@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "tests/support/check.h"
 #include "tests/support/wire_loop.h"
 
 struct raw {
