@@ -80,6 +80,13 @@ static void list_slice(void *arg)
         list_finish(c);
 }
 
+static void add_item(struct listing *g, const struct node_item *it)
+{
+    const struct node_item **slot = vec_grow_(&g->v, &g->n, sizeof(struct node_item *));
+
+    *slot = node_item_ref(it);
+}
+
 /* the answer is due: pins what it will hold */
 static void list_answer(struct call *c)
 {
@@ -94,7 +101,7 @@ static void list_answer(struct call *c)
             g->next = node_item_ref(it);
             break;
         }
-        *vec_add(&g->v, &g->n) = node_item_ref(it);
+        add_item(g, it);
     }
     timer_stop(&c->timer);
     timer_init(c->srv->loop, &c->timer, "list", list_slice, c);

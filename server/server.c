@@ -207,14 +207,10 @@ struct server *server_free(struct server *s)
     if (!s)
         return NULL;
     s->api = api_free(s->api);
-    while (!list_empty(&s->calls)) {
-        struct call *c = list_first(&s->calls, struct call, link);
-
-        if (c->query) {
+    for (struct call *c; (c = list_first(&s->calls, struct call, link));) {
+        list_remove(&c->link);
+        if (c->query) /* the others wait for a commit: the store answers them below */
             call_gone(c);
-        } else { /* waits for a commit: the store answers it below */
-            list_remove(&c->link);
-        }
     }
     s->store = store_close(s->store);
     s->rpc = rpc_listener_free(s->rpc);

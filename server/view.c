@@ -13,6 +13,13 @@ static struct view_meta meta_at(uint64_t index)
     return (struct view_meta){.index = index, .known_leader = true};
 }
 
+static void add_item(struct node_items *l, const struct node_item *it)
+{
+    const struct node_item **slot = vec_grow_(&l->v, &l->n, sizeof(struct node_item *));
+
+    *slot = node_item_ref(it);
+}
+
 static int view_nodes(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
                       struct err *e)
 {
@@ -29,7 +36,7 @@ static int view_nodes(void *impl, const char *prefix, struct node_items *ret, st
             return err_set_status(e, r, 500, TEXT_NODE_LOOKUP, cause.text);
     }
     while ((it = store_node_next(s->store, &key, bytes, &pos)))
-        *vec_add(&ret->v, &ret->n) = node_item_ref(it);
+        add_item(ret, it);
     *m = meta_at(store_table_index(s->store, TABLE_NODES));
     return 0;
 }

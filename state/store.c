@@ -78,11 +78,18 @@ void txn_delete_node(struct txn *t, const struct uuid *id)
 
 /* --- building a batch --- */
 
-static void write_finish(struct store *s, struct write *w, int r, uint64_t index,
-                         const struct err *e)
+/* the first of a list, taken out of it; NULL when it is empty */
+static struct write *write_take(struct list *l)
 {
-    (void)s;
-    list_remove(&w->link);
+    struct write *w = list_first(l, struct write, link);
+
+    if (w)
+        list_remove(&w->link);
+    return w;
+}
+
+static void write_finish(struct write *w, int r, uint64_t index, const struct err *e)
+{
     w->done(w->arg, r, index, e);
     free(w->e);
     free(w);
@@ -118,7 +125,7 @@ static bool run_write(struct store *s, struct write *w)
         changes_done(&t.own);
         /* What it saw may never become durable: then it shares the fate of the batch. */
         if (s->n_changed == 0)
-            write_finish(s, w, w->r, w->index, w->e);
+            write_finish(w, w->r, w->index, w->e);
         else
             list_append(&s->ran, &w->link);
         return true;
@@ -168,13 +175,9 @@ static void run_queue(void *arg)
         batch_add(s, &s->carry_changes);
         list_append(&s->ran, &w->link);
     }
-    while (!list_empty(&s->queue)) {
-        struct write *w = list_first(&s->queue, struct write, link);
-
-        list_remove(&w->link);
+    for (struct write *w; (w = write_take(&s->queue));)
         if (!run_write(s, w))
             break;
-    }
     if (s->n_changed > 0)
         batch_submit(s);
 }
@@ -224,12 +227,8 @@ static void on_committed(void *arg, int r, const struct err *e)
     s->batch = mem_free(s->batch);
     s->n_changed = 0;
     list_init(&ran);
-    while (!list_empty(&s->ran)) {
-        struct write *w = list_first(&s->ran, struct write, link);
-
-        list_remove(&w->link);
+    for (struct write *w; (w = write_take(&s->ran));)
         list_append(&ran, &w->link);
-    }
     if (r < 0) {
         s->next_index = s->index;
         memcpy(s->next_table_index, s->table_index, sizeof(s->table_index));
@@ -237,13 +236,10 @@ static void on_committed(void *arg, int r, const struct err *e)
         carry = steal_ptr(&s->carry);
     }
     tell_health(s, r, e);
-    while (!list_empty(&ran)) {
-        struct write *w = list_first(&ran, struct write, link);
-
-        write_finish(s, w, r < 0 ? r : w->r, r < 0 ? s->index : w->index, r < 0 ? e : w->e);
-    }
+    list_for_each (w, &ran, struct write, link)
+        write_finish(w, r < 0 ? r : w->r, r < 0 ? s->index : w->index, r < 0 ? e : w->e);
     if (carry)
-        write_finish(s, carry, r, s->index, e);
+        write_finish(carry, r, s->index, e);
     if (!s->closing && (s->carry || !list_empty(&s->queue)))
         defer_set(&s->defer);
 }
@@ -350,9 +346,9 @@ struct store *store_close(struct store *s)
     s->persist->ops->close(s->persist);
     (void)err_set(&e, -ECANCELED, "the server is stopping");
     if (s->carry)
-        write_finish(s, steal_ptr(&s->carry), -ECANCELED, s->index, &e);
-    while (!list_empty(&s->queue))
-        write_finish(s, list_first(&s->queue, struct write, link), -ECANCELED, s->index, &e);
+        write_finish(steal_ptr(&s->carry), -ECANCELED, s->index, &e);
+    list_for_each (w, &s->queue, struct write, link)
+        write_finish(w, -ECANCELED, s->index, &e);
     changes_done(&s->carry_changes);
     watches_done(&s->watches);
     (void)nodes_free(s->nodes);

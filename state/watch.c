@@ -30,9 +30,11 @@ static void on_wake(void *arg)
 {
     struct watches *ws = arg;
 
-    for (int i = 0; i < WATCH_WAKE_SLICE && !list_empty(&ws->woken); i++) {
+    for (int i = 0; i < WATCH_WAKE_SLICE; i++) {
         struct watch *w = list_first(&ws->woken, struct watch, link);
 
+        if (!w)
+            break;
         list_remove(&w->link);
         w->fn(w->arg);
     }
@@ -52,9 +54,7 @@ void watches_init(struct watches *ws, struct loop *l)
 
 static void list_drop_all(struct list *head)
 {
-    while (!list_empty(head)) {
-        struct watch *w = list_first(head, struct watch, link);
-
+    for (struct watch *w; (w = list_first(head, struct watch, link));) {
         w->owner = NULL;
         list_remove(&w->link);
     }
@@ -80,9 +80,7 @@ static void buckets_grow(struct watches *ws)
     ws->n_buckets *= 2;
     ws->buckets = buckets_new(ws->n_buckets);
     for (size_t i = 0; i < n_old; i++) {
-        while (!list_empty(&old[i])) {
-            struct watch *w = list_first(&old[i], struct watch, link);
-
+        for (struct watch *w; (w = list_first(&old[i], struct watch, link));) {
             list_remove(&w->link);
             list_append(&ws->buckets[bucket_of(ws, &w->node)], &w->link);
         }
@@ -123,8 +121,8 @@ static void wake(struct watches *ws, struct watch *w)
 
 void watches_wake_table(struct watches *ws, enum table t)
 {
-    while (!list_empty(&ws->tables[t]))
-        wake(ws, list_first(&ws->tables[t], struct watch, link));
+    for (struct watch *w; (w = list_first(&ws->tables[t], struct watch, link));)
+        wake(ws, w);
 }
 
 void watches_wake_node(struct watches *ws, const struct uuid *id)
