@@ -30,7 +30,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct options {
     const char *root, *conf;
-    bool list, json, resolve;
+    bool list, json, resolve, version;
     char *const *names;        /* what stands behind the flags */
     const struct probe **rows; /* owned array of borrowed rows, in table order */
     size_t n_rows;
@@ -271,7 +271,8 @@ static int usage(const char *what)
     (void)fprintf(stderr,
                   "picket-probe: %s\n"
                   "usage: picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]\n"
-                  "       picket-probe -resolve HOST PORT\n",
+                  "       picket-probe -resolve HOST PORT\n"
+                  "       picket-probe -version\n",
                   what);
     return EXIT_USAGE;
 }
@@ -289,6 +290,8 @@ static int parse_args(struct options *o, int argc, char **argv)
             o->json = true;
         else if (str_eq(flag, "-resolve"))
             o->resolve = true;
+        else if (str_eq(flag, "-version"))
+            o->version = true;
         else if (str_eq(flag, "-root") && i + 1 < argc)
             o->root = argv[++i];
         else if (str_eq(flag, "-conf") && i + 1 < argc)
@@ -311,7 +314,9 @@ int main(int argc, char **argv)
     struct err e = {0};
     int code = parse_args(&o, argc, argv);
 
-    if (code == EXIT_OK && o.list)
+    if (code == EXIT_OK && o.version)
+        (void)printf("picket-probe %s\n", PICKET_VERSION);
+    else if (code == EXIT_OK && o.list)
         list_rows();
     else if (code == EXIT_OK && (read_conf(o.conf, &conf, &e) < 0 || drop_rights(&o, &e) < 0 ||
                                  (o.resolve && resolve_print(o.names[0], o.names[1], &e) < 0))) {

@@ -28,10 +28,10 @@ class FirstNode(ProgramCase):
   host_volume "gone"  { path = "/nonexistent/volume" }
   reserved { cpu = 100 memory = 64 disk = 10 reserved_ports = "22,80-82" }''').start().wait_api()
         cls.case = case
-        cls.id = cls.agt.node_id()
-        cls.node = case.ready(cls.srv, cls.id)
+        cls.node_id = cls.agt.node_id()
+        cls.node = case.ready(cls.srv, cls.node_id)
         # slow probes (volumes, docker) ride along with a later registration
-        cls.node = wait_until('volume known', lambda: cls.srv.node(cls.id)['HostVolumes'] and cls.srv.node(cls.id))
+        cls.node = wait_until('volume known', lambda: cls.srv.node(cls.node_id)['HostVolumes'] and cls.srv.node(cls.node_id))
 
     @classmethod
     def tearDownClass(cls):
@@ -41,7 +41,7 @@ class FirstNode(ProgramCase):
         pass
 
     def test_identity_is_kept_in_nomads_files(self):
-        self.assertRegex(self.id, f'^{UUID}$')
+        self.assertRegex(self.node_id, f'^{UUID}$')
         for name in ('client-id', 'secret-id'):
             path = os.path.join(self.agt.data, 'client', name)
             self.assertEqual(os.stat(path).st_size, 36)
@@ -116,25 +116,25 @@ class FirstNode(ProgramCase):
             secret = f.read()
         self.assertEqual(self.node['SecretID'], '')
         for port in (self.srv.http, self.agt.http):
-            for path in ('/v1/nodes?resources=true', '/v1/node/' + self.id, '/v1/agent/self'):
+            for path in ('/v1/nodes?resources=true', '/v1/node/' + self.node_id, '/v1/agent/self'):
                 self.assertNotIn(secret, http_get(port, path)[2], path)
         with Rpc(self.srv.rpc) as r:
-            got = r.call('Node.GetNode', {'NodeID': self.id, 'Region': 'global'})
+            got = r.call('Node.GetNode', {'NodeID': self.node_id, 'Region': 'global'})
             self.assertEqual(got['Node']['SecretID'], '')
         self.assertNotIn(secret, self.srv.log() + self.agt.log())
 
     def test_agent_serves_its_own_node_on_the_same_routes(self):
-        mine = wait_until('mirror is current', lambda: get_json(self.agt.http, '/v1/node/' + self.id)['Status'] == 'ready'
-                          and get_json(self.agt.http, '/v1/node/' + self.id))
-        theirs = self.srv.node(self.id)
+        mine = wait_until('mirror is current', lambda: get_json(self.agt.http, '/v1/node/' + self.node_id)['Status'] == 'ready'
+                          and get_json(self.agt.http, '/v1/node/' + self.node_id))
+        theirs = self.srv.node(self.node_id)
         for n in (mine, theirs):
             n.pop('ModifyIndex'), n.pop('StatusUpdatedAt')
         self.assertEqual(mine, theirs)
         nodes = get_json(self.agt.http, '/v1/nodes')
-        self.assertEqual([n['ID'] for n in nodes], [self.id])
-        self.assertEqual(get_json(self.agt.http, f'/v1/node/{self.id}/allocations'), [])
+        self.assertEqual([n['ID'] for n in nodes], [self.node_id])
+        self.assertEqual(get_json(self.agt.http, f'/v1/node/{self.node_id}/allocations'), [])
         stats = get_json(self.agt.http, '/v1/agent/self')['stats']['client']
-        self.assertEqual(stats['node_id'], self.id)
+        self.assertEqual(stats['node_id'], self.node_id)
         self.assertEqual(stats['known_servers'], f'127.0.0.1:{self.srv.rpc}')
 
     def test_list_stub_fields_and_parameters(self):
@@ -146,13 +146,13 @@ class FirstNode(ProgramCase):
         full, = self.srv.nodes('?resources=true&os=true')
         self.assertEqual(full['NodeResources']['Memory'], self.node['NodeResources']['Memory'])
         self.assertEqual(list(full['Attributes']), ['os.name'])
-        self.assertEqual([n['ID'] for n in self.srv.nodes('?prefix=' + self.id[:4].upper())], [self.id])
-        self.assertEqual(self.srv.nodes('?prefix=' + ('00' if self.id[:2] != '00' else '01')), [])
+        self.assertEqual([n['ID'] for n in self.srv.nodes('?prefix=' + self.node_id[:4].upper())], [self.node_id])
+        self.assertEqual(self.srv.nodes('?prefix=' + ('00' if self.node_id[:2] != '00' else '01')), [])
         text = http_get(self.srv.http, '/v1/nodes?pretty')[2]
         self.assertTrue(text.startswith('[\n    {\n        "Address": "127.0.0.1"'), text[:80])
 
     def test_headers_of_reads(self):
-        for path in ('/v1/nodes', '/v1/node/' + self.id, f'/v1/node/{self.id}/allocations'):
+        for path in ('/v1/nodes', '/v1/node/' + self.node_id, f'/v1/node/{self.node_id}/allocations'):
             status, headers, _ = http_get(self.srv.http, path)
             self.assertEqual(status, 200)
             self.assertEqual(headers['content-type'], 'application/json')
@@ -167,7 +167,7 @@ class FirstNode(ProgramCase):
         c.request('GET', '/v1/nodes', headers={'Accept-Encoding': 'gzip'})
         r = c.getresponse()
         self.assertEqual(r.getheader('Content-Encoding'), 'gzip')
-        self.assertEqual(json.loads(gzip.decompress(r.read()))[0]['ID'], self.id)
+        self.assertEqual(json.loads(gzip.decompress(r.read()))[0]['ID'], self.node_id)
 
     def test_status_and_agent_endpoints_of_the_server(self):
         self.assertEqual(get_json(self.srv.http, '/v1/status/leader'), f'127.0.0.1:{self.srv.rpc}')
@@ -184,22 +184,22 @@ class FirstNode(ProgramCase):
         code, out, err = run_cli('node', 'status', port=self.srv.http)
         self.assertEqual((code, err), (0, ''))
         self.assertRegex(out, r'^ID +Node Pool +DC +Name +Class +Drain +Eligibility +Status')
-        self.assertRegex(out, self.id[:8] + r' +default +dc1 +\S+ +edge +false +ineligible +ready')
-        code, out, err = run_cli('node', 'status', '-verbose', self.id[:6], port=self.srv.http)
+        self.assertRegex(out, self.node_id[:8] + r' +default +dc1 +\S+ +edge +false +ineligible +ready')
+        code, out, err = run_cli('node', 'status', '-verbose', self.node_id[:6], port=self.srv.http)
         self.assertEqual((code, err), (0, ''))
-        for text in (self.id, 'kernel.name', 'raw_exec', 'Node registered', 'certs'):
+        for text in (self.node_id, 'kernel.name', 'raw_exec', 'Node registered', 'certs'):
             self.assertIn(text, out)
-        code, out, _ = run_cli('node', 'status', '-json', self.id, port=self.srv.http)
-        self.assertEqual((code, json.loads(out)['ID']), (0, self.id))
+        code, out, _ = run_cli('node', 'status', '-json', self.node_id, port=self.srv.http)
+        self.assertEqual((code, json.loads(out)['ID']), (0, self.node_id))
         code, out, _ = run_cli('node', 'status', '-self', port=self.agt.http)
         self.assertEqual(code, 0)
-        self.assertIn(self.id[:8], out)
+        self.assertIn(self.node_id[:8], out)
 
     def test_beats_come_by_ttl_and_touch_nothing(self):
-        before = self.srv.node(self.id)
+        before = self.srv.node(self.node_id)
         index = http_get(self.srv.http, '/v1/nodes')[1]['x-nomad-index']
         time.sleep(3)
-        after = self.srv.node(self.id)
+        after = self.srv.node(self.node_id)
         self.assertEqual(before, after)
         self.assertEqual(http_get(self.srv.http, '/v1/nodes')[1]['x-nomad-index'], index)
 

@@ -239,8 +239,10 @@ static void test_proc_child_has_a_clean_slate(void **state)
     int fd = open("/dev/null", O_RDONLY); /* without O_CLOEXEC, as a library might */
 
     assert_true(fd > 2);
+    /* bit 31 is signal 32, which belongs to the C library: who had it ignored passes that on */
     run(s, "ls /proc/self/fd | tr '\\n' ' ';"
-           "grep -E '^(SigBlk|SigIgn|NoNewPrivs):' /proc/self/status");
+           "grep -E '^(SigBlk|SigIgn|NoNewPrivs):' /proc/self/status |"
+           "sed '/^SigIgn/s/8\\(0000000\\)$/0\\1/'");
     (void)close(fd);
     /* 3 is the folder that ls reads */
     assert_string_equal(buf_str(&s->out), "0 1 2 3 SigBlk:\t0000000000000000\n"
