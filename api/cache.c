@@ -69,7 +69,7 @@ size_t cache_bytes(const struct cache *c)
 
 static bool is_for(const struct entry *e, const struct reply *r, const struct ask *q)
 {
-    return e->render == r->render && e->pretty == q->pretty && e->resources == q->resources &&
+    return e->render == r->render_items && e->pretty == q->pretty && e->resources == q->resources &&
            e->os == q->os && e->encoding == q->encoding && e->items.n == r->items.n &&
            memcmp(e->items.v, r->items.v, r->items.n * sizeof(void *)) == 0;
 }
@@ -114,7 +114,7 @@ void cache_put(struct cache *c, const struct reply *r, const struct ask *q, cons
         entry_done(c, oldest(c, true));
     e = oldest(c, false);
     entry_done(c, e);
-    *e = (struct entry){.render = r->render,
+    *e = (struct entry){.render = r->render_items,
                         .pretty = q->pretty,
                         .resources = q->resources,
                         .os = q->os,

@@ -20,14 +20,15 @@ static int check_id(const char *id, struct err *e)
     return r < 0 ? err_wrap(e, r, "node lookup failed: index error") : 0;
 }
 
-static int render_node(struct buf *b, const struct node_items *items, const struct ask *q,
-                       struct err *e)
+static int render_node(struct buf *b, const struct node_items *items, size_t from, size_t to,
+                       const struct ask *q, struct err *e)
 {
     _cleanup_(node_freep) struct node *node = NULL;
     int r;
 
+    (void)to;
     (void)q;
-    r = node_item_decode(items->v[0], &node, e);
+    r = node_item_decode(items->v[from], &node, e);
     if (r < 0)
         return r;
     js_encode(b, &desc_node, node, 0);
@@ -52,7 +53,7 @@ int node_read(const struct view *v, const struct ask *q, struct reply *ret, stru
     }
     ret->items.v = xnew0_n(const struct node_item *, 1);
     ret->items.v[ret->items.n++] = item;
-    ret->render = render_node;
+    ret->render_items = render_node;
     reply_json(ret);
     return 0;
 }

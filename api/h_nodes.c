@@ -57,18 +57,19 @@ static void cut_page(struct node_items *l, const struct ask *q, char **ret_next)
     l->n = to - from;
 }
 
-static int render_list(struct buf *b, const struct node_items *items, const struct ask *q,
-                       struct err *e)
+static int render_list(struct buf *b, const struct node_items *items, size_t from, size_t to,
+                       const struct ask *q, struct err *e)
 {
     bool rendered = !q->resources && !q->os;
     size_t total = 2;
     int r;
 
-    for (size_t i = 0; i < items->n && rendered; i++)
+    for (size_t i = from; i < to && rendered; i++)
         total += items->v[i]->stub_len + 1;
     (void)buf_reserve(b, total);
-    buf_add_byte(b, '[');
-    for (size_t i = 0; i < items->n; i++) {
+    if (from == 0)
+        buf_add_byte(b, '[');
+    for (size_t i = from; i < to; i++) {
         if (i > 0)
             buf_add_byte(b, ',');
         if (rendered) {
@@ -79,7 +80,8 @@ static int render_list(struct buf *b, const struct node_items *items, const stru
         if (r < 0)
             return r;
     }
-    buf_add_byte(b, ']');
+    if (to == items->n)
+        buf_add_byte(b, ']');
     return 0;
 }
 
@@ -101,7 +103,7 @@ int nodes_list(const struct view *v, const struct ask *q, struct reply *ret, str
     n = ret->items.n;
     cut_page(&ret->items, q, &ret->next_token);
     ret->whole_list = ret->items.n == n && !*q->prefix && !q->resources && !q->os;
-    ret->render = render_list;
+    ret->render_items = render_list;
     reply_json(ret);
     return 0;
 }

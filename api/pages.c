@@ -15,6 +15,7 @@ enum {
 };
 
 struct page {
+    struct uuid first;          /* key of the first item */
     const struct node_item **v; /* owned array of owned references */
     size_t n;
     uint8_t *piece; /* owned: deflate blocks, byte-aligned, none of them the last */
@@ -62,6 +63,7 @@ static int page_build(struct page *p, const struct node_item *const *v, size_t n
     z_stream z = {0};
     int r = -ENOMEM;
 
+    p->first = v[0]->key;
     p->v = xnew0_n(const struct node_item *, n);
     for (; p->n < n; p->n++) {
         p->v[p->n] = node_item_ref(v[p->n]);
@@ -96,39 +98,75 @@ static bool page_is_of(const struct page *p, const struct node_item *const *v, s
     return p->n == n && memcmp(p->v, v, n * sizeof(void *)) == 0;
 }
 
-/* The pages of this list: taken from the old ones where the items are the same objects.  Both are
- * in id order, so one walk finds them. */
-static int pages_update(struct pages *p, const struct node_items *items)
+/* A walk over a list and the pages that are kept, both in id order. */
+struct walk {
+    const struct node_item *const *v; /* the page of the list */
+    size_t n;
+    size_t at;  /* items in front of it */
+    size_t old; /* the kept page that may be it */
+};
+
+/* to the next page; *ret_found says whether p->v[w->old] is it */
+static bool walk_next(struct walk *w, const struct pages *p, const struct node_items *items,
+                      bool *ret_found)
+{
+    w->at += w->n;
+    if (w->at == items->n)
+        return false;
+    w->v = items->v + w->at;
+    w->n = page_len(w->v, items->n - w->at);
+    while (w->old < p->n && memcmp(&p->v[w->old].first, &w->v[0]->key, UUID_BYTES) < 0)
+        w->old++;
+    *ret_found = w->old < p->n && page_is_of(&p->v[w->old], w->v, w->n);
+    return true;
+}
+
+size_t pages_missing(const struct pages *p, const struct node_items *items)
+{
+    struct walk w = {0};
+    size_t missing = 0;
+    bool found;
+
+    while (walk_next(&w, p, items, &found))
+        missing += !found;
+    return missing;
+}
+
+int pages_prepare(struct pages *p, const struct node_items *items, size_t max)
 {
     struct pages fresh = {.n_built = p->n_built};
-    size_t old = 0, i = 0;
+    struct walk w = {0};
+    size_t missing = 0;
+    bool found;
     int r = 0;
 
     fresh.v = xnew0_n(struct page, items->n);
-    while (i < items->n && r == 0) {
-        const struct node_item *const *v = items->v + i;
-        size_t n = page_len(v, items->n - i);
-        struct page *page = &fresh.v[fresh.n++];
+    while (r == 0 && walk_next(&w, p, items, &found)) {
+        struct page *page = &fresh.v[fresh.n];
 
-        while (old < p->n && memcmp(&p->v[old].v[0]->key, &v[0]->key, UUID_BYTES) < 0)
-            old++;
-        if (old < p->n && page_is_of(&p->v[old], v, n)) {
-            *page = p->v[old];
-            p->v[old].n = 0; /* it is empty and stays in its place: the walk goes on behind it */
-            p->v[old].v = NULL;
-            p->v[old++].piece = NULL;
+        if (found) {
+            *page = p->v[w.old];
+            p->v[w.old].n = 0; /* moved: what is left in its place owns nothing */
+            p->v[w.old].v = NULL;
+            p->v[w.old].piece = NULL;
+        } else if (max == 0) {
+            missing++;
+            continue;
         } else {
-            r = page_build(page, v, n);
+            r = page_build(page, w.v, w.n);
             fresh.n_built++;
+            max--;
         }
-        i += n;
+        fresh.n++;
     }
     pages_done(p);
     fresh.v = xrealloc(fresh.v, MAX(fresh.n, (size_t)1), sizeof(*fresh.v));
     *p = fresh;
-    if (r < 0)
+    if (r < 0) {
         pages_done(p);
-    return r;
+        return r;
+    }
+    return (int)missing;
 }
 
 /* one byte as a stored block */
@@ -162,7 +200,7 @@ int pages_gzip(struct pages *p, const struct node_items *items, struct buf *b)
     size_t len = 2, total = 64;
     int r;
 
-    r = pages_update(p, items);
+    r = pages_prepare(p, items, SIZE_MAX);
     if (r < 0)
         return r;
     for (size_t i = 0; i < p->n; i++)

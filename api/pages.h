@@ -22,5 +22,9 @@ struct pages {
 };
 void pages_done(struct pages *p);
 
-/* Appends the gzip form of "[stub,stub]".  -ENOMEM */
+/* how many pieces of this list would have to be made; cheap */
+size_t pages_missing(const struct pages *p, const struct node_items *items);
+/* Makes at most max of them, drops those of other lists; returns how many are missing still. */
+int pages_prepare(struct pages *p, const struct node_items *items, size_t max) _must_check_;
+/* Makes what is missing and appends the gzip form of "[stub,stub]".  -ENOMEM */
 int pages_gzip(struct pages *p, const struct node_items *items, struct buf *b) _must_check_;

@@ -50,7 +50,8 @@ void reply_text(struct reply *r, int status, const char *text)
     r->status = status;
     r->content_type = TEXT_PLAIN;
     r->is_json = false;
-    r->render = NULL;
+    r->render_items = NULL;
+    r->coding = NULL;
     r->next_token = mem_free(r->next_token);
 }
 
@@ -137,9 +138,9 @@ void reply_make_body(struct reply *r, const struct ask *q)
 {
     struct err e = {0};
 
-    if (!r->render)
+    if (!r->render_items)
         return;
-    if (r->render(&r->body, &r->items, q, &e) < 0)
+    if (r->render_items(&r->body, &r->items, 0, r->items.n, q, &e) < 0)
         reply_error(r, &e);
     else if (buf_ok(&r->body) < 0)
         reply_error(r, &(struct err){.text = "the reply is too large"});
@@ -165,7 +166,9 @@ static const char *find_form(struct reply *r, const struct ask *q, const struct 
     const struct buf *kept;
     const char *coding;
 
-    if (!r->render || plain_list || !s->cache)
+    if (r->coding)
+        return r->coding;
+    if (!r->render_items || plain_list || !s->cache)
         return make_form(r, q);
     if (r->whole_list && s->pages && r->items.n >= PAGES_MIN && !q->pretty &&
         q->encoding == ENCODING_GZIP) {

@@ -12,17 +12,19 @@ struct ask;
 struct cache;
 struct pages;
 
-/* appends the body made of the items; pure */
-typedef int reply_render(struct buf *b, const struct node_items *items, const struct ask *q,
-                         struct err *e);
+/* Appends the part of the body that is made of the items from..to, with the brackets of a list at
+ * its ends; pure. */
+typedef int reply_render(struct buf *b, const struct node_items *items, size_t from, size_t to,
+                         const struct ask *q, struct err *e);
 
 struct reply {
     int status;
     const char *content_type; /* static; NULL: no body */
     struct buf body;
+    const char *coding; /* static; the body has its final form and this coding */
     /* A body that is made only when it is sure to be sent: a request that goes on waiting never
      * needs it, and many who get the same share it. */
-    reply_render *render;
+    reply_render *render_items;
     struct node_items items; /* counted */
     bool whole_list;         /* items are the whole list, rendered as it stands in them */
     bool is_json;            /* ?pretty applies */
@@ -42,7 +44,7 @@ void reply_text(struct reply *r, int status, const char *text);
 /* the answer to a failure: its own status, the code of "RPC Error:: CODE,text", the suffixes that
  * have codes, or 500 */
 void reply_error(struct reply *r, const struct err *e);
-/* makes the body when render is set; a failure becomes the answer */
+/* makes the body when render_items is set; a failure becomes the answer */
 void reply_make_body(struct reply *r, const struct ask *q);
 
 /* what answers of one API share; each member may be NULL */

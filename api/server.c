@@ -11,6 +11,7 @@
 #include "api/dispatch.h"
 #include "api/pages.h"
 #include "api/routes.h"
+#include "api/slow.h"
 #include "base/clock.h"
 #include "wire/http1.h"
 
@@ -34,9 +35,20 @@ struct api {
     size_t n_servers;
     struct reply_shared shared;
     struct pages pages;
+    struct slow *slow;
     struct list ready; /* woken, not looked at again yet */
     struct defer run_ready;
 };
+
+/* now, or in slices; what is left of q is the caller's to clear */
+static void api_answer(struct api *a, struct reply *take_r, struct ask *q,
+                       struct http_exchange *take_x)
+{
+    if (slow_is_wanted(take_r, q, &a->shared))
+        slow_start(a->slow, take_r, q, take_x);
+    else
+        reply_send(take_r, q, &a->shared, take_x);
+}
 
 static void waiting_free(struct waiting *w)
 {
@@ -81,7 +93,7 @@ static void waiting_run(struct waiting *w, bool in_any_case)
         waiting_watch(w);
         return;
     }
-    reply_send(&r, &w->ask, &w->api->shared, w->x);
+    api_answer(w->api, &r, &w->ask, w->x);
     waiting_free(w);
 }
 
@@ -141,7 +153,7 @@ static void on_request(void *arg, struct http_exchange *x, const struct http_req
             return;
         }
     }
-    reply_send(&r, &q, &a->shared, x);
+    api_answer(a, &r, &q, x);
     ask_done(&q);
 }
 
@@ -152,6 +164,7 @@ struct api *api_new(const struct api_opts *o)
     a->opts = *o;
     a->shared = (struct reply_shared){
         .configured = o->response_headers, .cache = cache_new(o->loop), .pages = &a->pages};
+    a->slow = slow_new(o->loop, &a->shared);
     list_init(&a->ready);
     defer_init(o->loop, &a->run_ready, on_run_ready, a);
     return a;
@@ -184,6 +197,7 @@ struct api *api_free(struct api *a)
     for (size_t i = 0; i < a->n_servers; i++)
         (void)http_server_free(a->servers[i]); /* ends what waits: on_gone() */
     defer_stop(&a->run_ready);
+    a->slow = slow_free(a->slow);
     a->shared.cache = cache_free(a->shared.cache);
     pages_done(&a->pages);
     return mem_free(a);

@@ -170,10 +170,12 @@ static void test_gzip_of_all_sizes(void **state)
 
 /* --- cache --- */
 
-static int render_a(struct buf *b, const struct node_items *items, const struct ask *q,
-                    struct err *e)
+static int render_a(struct buf *b, const struct node_items *items, size_t from, size_t to,
+                    const struct ask *q, struct err *e)
 {
     (void)items;
+    (void)from;
+    (void)to;
     (void)q;
     (void)e;
     buf_add_str(b, "a");
@@ -183,7 +185,7 @@ static int render_a(struct buf *b, const struct node_items *items, const struct 
 static void one_item(struct reply *r, const struct node_item *it, const char *body)
 {
     reply_init(r);
-    r->render = render_a;
+    r->render_items = render_a;
     r->items.v = xnew0_n(const struct node_item *, 1);
     r->items.v[r->items.n++] = node_item_ref(it);
     buf_add_str(&r->body, body);

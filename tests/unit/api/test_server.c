@@ -613,6 +613,51 @@ static void test_a_long_list_as_gzip(void **state)
     }
 }
 
+/* answers made in slices, one after the other, while some of those who asked go away */
+static void test_long_answers_in_slices(void **state)
+{
+    enum { ASKED = 6 };
+    struct api_bed *b = *state;
+    int fds[ASKED];
+
+    for (unsigned i = 0; i < 2000; i++) {
+        _cleanup_free_ char *id = xasprintf("33%06x-0000-0000-0000-0000000000%02x", i, i % 256);
+
+        fake_view_put(&b->fake, id, "n");
+    }
+    for (int i = 0; i < ASKED; i++) {
+        fds[i] = api_bed_dial(b);
+        api_bed_say(b, fds[i],
+                    i % 2 ? "GET /v1/nodes HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n"
+                          : "GET /v1/nodes?resources=1 HTTP/1.1\r\nHost: h\r\n\r\n");
+        if (i == 1 || i == 2)
+            (void)fd_close(fds[i]);
+    }
+    for (int i = 0; i < ASKED; i++) {
+        _cleanup_answer_ struct answer a;
+
+        if (i == 1 || i == 2)
+            continue;
+        api_bed_hear(b, fds[i], &a);
+        assert_int_equal(a.status, 200);
+        if (i % 2 == 0) {
+            size_t n = 0;
+
+            for (const char *at = a.body; (at = strstr(at, "\"NodeResources\":{")); at++)
+                n++;
+            assert_int_equal(n, 2003);
+            assert_true(str_ends(a.body, "}]"));
+        }
+        (void)fd_close(fds[i]);
+    }
+    /* and one that is in work when everything ends */
+    fds[0] = api_bed_dial(b);
+    fake_view_put(&b->fake, ID_A, "x");
+    api_bed_say(b, fds[0], "GET /v1/nodes?resources=1 HTTP/1.1\r\nHost: h\r\n\r\n");
+    b->api = api_free(b->api);
+    (void)fd_close(fds[0]);
+}
+
 /* --- what a view may say --- */
 
 static void test_failures_of_the_view(void **state)
@@ -920,6 +965,7 @@ int main(void)
         PLAIN(test_pretty),
         PLAIN(test_encodings),
         PLAIN(test_a_long_list_as_gzip),
+        PLAIN(test_long_answers_in_slices),
         PLAIN(test_failures_of_the_view),
         PLAIN(test_without_a_leader),
         TIMED(test_a_change_ends_the_waiting),
