@@ -76,8 +76,9 @@ static void register_done(void *arg, int r, uint64_t index, const struct err *e)
     struct uuid key = g->key;
 
     if (r < 0) {
-        log_info("registration refused", KV("node_id", g->rules.node->id), KV("peer", call_peer(c)),
-                 KE(e));
+        if (r == -EACCES) /* a state that cannot be written is told once, by the store */
+            (void)log_warn(0, "registration refused", KV("node_id", g->rules.node->id),
+                           KV("peer", call_peer(c)), KE(e));
         call_fail(c, e->text);
         return;
     }

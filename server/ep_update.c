@@ -146,10 +146,9 @@ static void missed_done(void *arg, int r, uint64_t index, const struct err *e)
     uuid_format(&m->key, id);
     if (r == 0)
         (void)log_warn(0, "node heartbeat missed", KV("node_id", id), KI("index", index));
-    if (r < 0 && r != -ECANCELED) {
-        (void)log_error(0, "missed heartbeat cannot be stored", KV("node_id", id), KE(e));
-        if (!beats_has(m->srv->beats, &m->key))
-            beats_set(m->srv->beats, &m->key, MISSED_RETRY_SEC * NSEC_PER_SEC);
+    if (r < 0 && r != -ECANCELED && !beats_has(m->srv->beats, &m->key)) {
+        log_debug("missed heartbeat is tried again", KV("node_id", id), KE(e));
+        beats_set(m->srv->beats, &m->key, MISSED_RETRY_SEC * NSEC_PER_SEC);
     }
     free(m);
 }
