@@ -24,6 +24,7 @@ enum {
 /* RPC */
 #define RPC_BODY_MAX      ((size_t)16 * MIB) /* a node is 4-40 KB; an alloc with its job under 1 MB */
 #define RPC_HEADER_MAX    ((size_t)4 * KIB)   /* {Seq, ServiceMethod} */
+#define RPC_SESSION_MAX   ((size_t)64 * MIB) /* request bodies of one peer in memory at once */
 #define YAMUX_WINDOW      ((size_t)256 * KIB) /* fixed by the protocol */
 #define YAMUX_STREAMS_MAX 1024 /* open streams per session; the peer's backlog is 256 */
 #define CONN_IN_MAX       ((size_t)1 * MIB)  /* bytes left unread for later; then the conn fails */

@@ -9,7 +9,8 @@
 #include "wire/rpc_priv.h"
 
 /* A connection is a guest: first a bare conn whose first byte is awaited, then a session.  Whatever
- * is not understood is closed without a word, as Nomad does (fact: rpc-wire 2.1). */
+ * is not understood is closed without a word, as Nomad does (fact: rpc-wire 2.1).  Type byte 04
+ * will push a TLS filter (wire/filter.h) and wait for the byte inside. */
 
 enum {
     ACCEPTS_PER_TURN = 64,

@@ -33,7 +33,7 @@ struct conn_user {
     void (*on_connected)(void *arg);
 };
 
-/* takes the connected socket fd */
+/* takes the connected socket fd; user is borrowed for as long as the conn lives */
 struct conn *conn_new(struct loop *l, int take_fd, const struct conn_user *user, void *arg);
 /* Connects to "host:port" (host a literal IPv4 or IPv6 address; names are resolved elsewhere, never
  * in the loop) or "unix:/path".  timeout_ns covers the TCP handshake. */

@@ -12,7 +12,11 @@
  * are not granted to the peer again: so at most one window per stream piles up.  The peer's FIN
  * does not end a request that waits (fact: rpc-wire 3); a reset or the session's end does. */
 
-enum { REQUESTS_PER_TURN = 64 }; /* pipelined ones; then others have their turn */
+enum {
+    REQUESTS_PER_TURN = 64, /* pipelined ones; then others have their turn */
+    SMALL_BODY = 16 * KIB,
+    LARGE_INBOX = 1 * MIB, /* from here on a peer's total is looked at */
+};
 
 struct request {
     struct rpc_request q;
@@ -71,28 +75,33 @@ static void request_free(struct request *r)
     (void)rpc_session_unref(s);
 }
 
-static void send(struct rpc_serve *v, struct buf *take)
+static void send(struct rpc_serve *v, const void *p, size_t n)
 {
     if (v->stream)
-        yamux_write(v->stream, take->p, take->len);
+        yamux_write(v->stream, p, n);
     else if (v->session->plain)
-        conn_write_buf(v->session->plain, take);
-    buf_done(take);
+        conn_write(v->session->plain, p, n);
 }
 
+/* a small body goes in one frame with its header, a large one is not copied for that */
 static void send_reply(struct rpc_serve *v, uint64_t seq, const char *method, const char *error,
                        const void *body, size_t n)
 {
-    struct buf b = BUF_INIT(CONN_OUT_MAX);
+    struct buf b = BUF_INIT(RPC_HEADER_MAX + CONN_OUT_MAX);
+    bool large = n > SMALL_BODY && n < CONN_OUT_MAX - RPC_HEADER_MAX;
 
     rpc_reply_header_write(&b, error, seq, method);
-    buf_add(&b, body, n);
-    if (buf_ok(&b) < 0) {
+    if (!large)
+        buf_add(&b, body, n);
+    if (b.failed || b.len > CONN_OUT_MAX) {
         buf_reset(&b);
         rpc_reply_header_write(&b, "rpc: the reply is too large", seq, method);
         mp_map(&b, 0);
     }
-    send(v, &b);
+    send(v, b.p, b.len);
+    if (large)
+        send(v, body, n);
+    buf_done(&b);
 }
 
 /* error NULL: no answer at all */
@@ -271,7 +280,8 @@ static void next_stream_header(struct rpc_serve *v)
     }
     if (r == 0 && rpc_stream_header_read(v->box.in.p, len, &method) == 0) {
         rpc_stream_refusal_write(&b, method);
-        send(v, &b);
+        send(v, b.p, b.len);
+        buf_done(&b);
         free(method);
     }
     serve_end(v);
@@ -348,6 +358,18 @@ static bool read_type(struct rpc_serve *v, uint8_t type)
     return true;
 }
 
+/* whether a peer holds more memory with half-sent and waiting requests than one may */
+static bool too_much(const struct rpc_serve *v)
+{
+    size_t total = 0;
+
+    if (v->box.in.len < LARGE_INBOX)
+        return false;
+    list_for_each (i, &v->session->serving, struct rpc_serve, link)
+        total += i->box.in.len + (i->busy ? i->busy->q.body_len : 0);
+    return total > RPC_SESSION_MAX;
+}
+
 void rpc_serve_data(void *arg, const uint8_t *p, size_t n)
 {
     struct rpc_serve *v = arg;
@@ -365,6 +387,10 @@ void rpc_serve_data(void *arg, const uint8_t *p, size_t n)
         return;
     if (!rpc_inbox_add(&v->box, p, n)) {
         rpc_session_fail(v->session, -ENOMEM, "no memory for a request");
+        return;
+    }
+    if (too_much(v)) {
+        rpc_session_fail(v->session, -EMSGSIZE, "too many large requests at once");
         return;
     }
     if (v->busy)

@@ -607,6 +607,41 @@ static void test_request_body_too_large_is_refused_from_its_length(void **state)
     side_done(&d);
 }
 
+static void test_many_large_requests_at_once_end_the_session(void **state)
+{
+    static char part[128 * 1024];
+    struct buf b = BUF_INIT(MIB);
+    struct side d;
+    uint32_t id = 1;
+
+    (void)state;
+    side_open(&d, false, false, true);
+    rpc_request_header_write(&b, 1, "A.B");
+    buf_add_byte(&b, 0xdb);
+    buf_add_be32(&b, 15 * MIB);
+    for (int streams = 0; streams < 5 && !d.closed; streams++, id += 2) {
+        raw_frame(&d.r, R_WINDOW, R_SYN, id, 0);
+        raw_data(&d.r, 0, id, "\1", 1);
+        raw_data(&d.r, 0, id, b.p, b.len);
+        for (size_t n = 0; n + sizeof(part) < 15 * MIB && !d.closed; n += sizeof(part)) {
+            raw_frame(&d.r, R_DATA, 0, id, sizeof(part));
+            for (size_t sent = 0; sent < sizeof(part) && !d.closed;) {
+                ssize_t k = send(d.r.fd, part + sent, sizeof(part) - sent, MSG_NOSIGNAL);
+
+                sent += k > 0 ? (size_t)k : 0;
+                turn_some(d.l, 1);
+            }
+        }
+        if (streams == 3)
+            assert_int_equal(d.closed, 0);
+    }
+    turn_until(d.l, d.closed);
+    assert_int_equal(d.why.code, -EMSGSIZE);
+    assert_int_equal(d.n_seen, 0);
+    buf_done(&b);
+    side_done(&d);
+}
+
 static void test_garbage_closes_the_stream(void **state)
 {
     static const struct {
@@ -739,6 +774,26 @@ static void test_reply_without_body_is_the_empty_map(void **state)
     rpc_reply(d.held[0], NULL, 0);
     d.held[0] = NULL;
     expect_reply(&d, 1, "", 1, "A.B");
+    side_done(&d);
+}
+
+static void test_reply_beyond_what_a_conn_takes_is_an_error(void **state)
+{
+    struct side d;
+    void *body;
+
+    (void)state;
+    side_open(&d, false, false, true);
+    d.hold = true;
+    peer_opens(&d, 1, 1);
+    peer_asks(&d, 1, 1, "Node.List");
+    turn_until(d.l, d.n_held == 1);
+    body = xcalloc(CONN_OUT_MAX, 1);
+    rpc_reply(d.held[0], body, CONN_OUT_MAX);
+    d.held[0] = NULL;
+    free(body);
+    expect_reply(&d, 1, "rpc: the reply is too large", 1, "Node.List");
+    raw_quiet(&d.r);
     side_done(&d);
 }
 
@@ -1460,12 +1515,14 @@ int main(void)
         cmocka_unit_test(test_answer_after_the_stream_is_gone_is_dropped),
         cmocka_unit_test(test_request_header_too_large_closes_the_stream),
         cmocka_unit_test(test_request_body_too_large_is_refused_from_its_length),
+        cmocka_unit_test(test_many_large_requests_at_once_end_the_session),
         cmocka_unit_test(test_garbage_closes_the_stream),
         cmocka_unit_test(test_deep_nesting_is_refused),
         cmocka_unit_test(test_wrong_stream_type_closes_the_session),
         cmocka_unit_test(test_streaming_methods_are_refused_by_name),
         cmocka_unit_test(test_handler_may_close_the_session),
         cmocka_unit_test(test_reply_without_body_is_the_empty_map),
+        cmocka_unit_test(test_reply_beyond_what_a_conn_takes_is_an_error),
         cmocka_unit_test(test_plain_requests_are_answered_in_order),
         cmocka_unit_test(test_plain_end_waits_for_the_answer),
         cmocka_unit_test(test_plain_connection_stops_reading_behind_a_request),
