@@ -41,7 +41,7 @@ struct mp_in {
 };
 static inline struct mp_in mp_in(const void *p, size_t n)
 {
-    return (struct mp_in){p, (const uint8_t *)p + n};
+    return (struct mp_in){p, n ? (const uint8_t *)p + n : p};
 }
 
 /* one token.  For STR: p, n point into the input.  For ARRAY and MAP: n is the count and the

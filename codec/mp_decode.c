@@ -1,240 +1,15 @@
 /* codec/mp_decode.c - msgpack into described structs.
  *
  * Peers choose the input, so memory is charged to a budget that follows from the input's length
- * (codec/alloc.h): an array element of one byte may be a struct of 200.  Errors
- * name the field by a path that is kept on the C stack and turned to text only when needed.
+ * (codec/alloc.h): an array element of one byte may be a struct of 200.  Errors name the field by a
+ * path that is kept on the C stack and turned to text only when needed.
  */
+#include "codec/mp_decode.h"
+
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "codec/alloc.h"
-#include "codec/mp.h"
 #include "codec/ops.h"
-
-/* one step of the way from the outermost struct to the value being read */
-struct step {
-    const struct step *up;
-    const char *field;  /* or NULL: an element */
-    const uint8_t *key; /* of a map element; NULL: index */
-    size_t n;           /* length of key, or the index */
-};
-
-struct dec {
-    struct mp_in *in;
-    struct err *e;
-    size_t budget;
-};
-
-/* ---- errors ---- */
-
-static void path_text(const struct step *s, struct buf *b)
-{
-    if (!s)
-        return;
-    path_text(s->up, b);
-    if (s->field) {
-        if (b->len > 0)
-            buf_add_byte(b, '.');
-        buf_add_str(b, s->field);
-    } else if (s->key) {
-        buf_add_byte(b, '[');
-        for (size_t i = 0; i < s->n && i < 64; i++)
-            buf_add_byte(b, s->key[i] < ' ' || s->key[i] >= 0x7f ? '?' : s->key[i]);
-        buf_add_byte(b, ']');
-    } else {
-        buf_printf(b, "[%zu]", s->n);
-    }
-}
-
-static int fail(struct dec *d, const struct step *s, int code, const char *text)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT(ERR_TEXT_MAX / 2);
-
-    if (!d->e)
-        return code;
-    path_text(s, &b);
-    return err_set(d->e, code, "%s%s%s", buf_str(&b), b.len > 0 ? ": " : "", text);
-}
-
-static const char *type_name(enum mp_type t)
-{
-    static const char *const names[] = {
-        [MP_NIL] = "nil", [MP_BOOL] = "bool",   [MP_INT] = "int", [MP_FLOAT] = "float",
-        [MP_STR] = "str", [MP_ARRAY] = "array", [MP_MAP] = "map", [MP_EXT] = "ext",
-    };
-
-    return names[t];
-}
-
-static int mismatch(struct dec *d, const struct step *s, const char *expected,
-                    const struct mp_token *t)
-{
-    char text[96];
-
-    (void)snprintf(text, sizeof(text), "expected %s, found %s", expected, type_name(t->type));
-    return fail(d, s, -EBADMSG, text);
-}
-
-/* turns what the reader says into text */
-static int broken(struct dec *d, const struct step *s, int r)
-{
-    return fail(d, s, -EBADMSG, r == -EAGAIN ? "the input ends too early" : "malformed msgpack");
-}
-
-static int next(struct dec *d, const struct step *s, struct mp_token *t)
-{
-    int r = mp_next(d->in, t);
-
-    return r < 0 ? broken(d, s, r) : 0;
-}
-
-/* ---- memory ---- */
-
-/* what the functions of codec/alloc.h say, in words */
-static int memory(struct dec *d, const struct step *s, int r)
-{
-    if (r == 0)
-        return 0;
-    return fail(d, s, r, r == -ENOMEM ? "out of memory" : "takes more memory than its size allows");
-}
-
-/* n bytes with a NUL behind them */
-static int bytes_new(struct dec *d, const struct step *s, const void *p, size_t n, void **ret)
-{
-    return memory(d, s, alloc_copy(&d->budget, p, n, ret));
-}
-
-static int array_grow(struct dec *d, const struct step *s, void *pp, size_t n, size_t size)
-{
-    return memory(d, s, alloc_grow(&d->budget, pp, n, size));
-}
-
-/* ---- single values ---- */
-
-static int dec_bool(struct dec *d, const struct step *s, const struct mp_token *t, bool *ret)
-{
-    if (t->type == MP_BOOL)
-        *ret = t->b;
-    else if (t->type == MP_INT && !t->is_unsigned && (t->i == 0 || t->i == 1))
-        *ret = t->i == 1;
-    else
-        return mismatch(d, s, "bool", t);
-    return 0;
-}
-
-static int dec_i64(struct dec *d, const struct step *s, const struct mp_token *t, int64_t *ret)
-{
-    if (t->type != MP_INT)
-        return mismatch(d, s, "int", t);
-    if (t->is_unsigned)
-        return fail(d, s, -EBADMSG, "number too large");
-    *ret = t->i;
-    return 0;
-}
-
-static int dec_u64(struct dec *d, const struct step *s, const struct mp_token *t, uint64_t *ret)
-{
-    if (t->type != MP_INT)
-        return mismatch(d, s, "int", t);
-    if (!t->is_unsigned && t->i < 0)
-        return fail(d, s, -EBADMSG, "negative number for an unsigned field");
-    *ret = t->u;
-    return 0;
-}
-
-static int dec_f64(struct dec *d, const struct step *s, const struct mp_token *t, double *ret)
-{
-    if (t->type == MP_FLOAT)
-        *ret = t->f;
-    else if (t->type == MP_INT)
-        *ret = t->is_unsigned ? (double)t->u : (double)t->i;
-    else
-        return mismatch(d, s, "float", t);
-    return 0;
-}
-
-static int dec_time(struct dec *d, const struct step *s, const struct mp_token *t,
-                    struct gotime *ret)
-{
-    if (t->type != MP_STR)
-        return mismatch(d, s, "time", t);
-    if (mp_time_parse(t->p, t->n, ret) < 0)
-        return fail(d, s, -EBADMSG, "not a time");
-    return 0;
-}
-
-/* optional: "" is not NULL */
-static int dec_str(struct dec *d, const struct step *s, const struct mp_token *t, bool optional,
-                   char **ret)
-{
-    void *p;
-    int r;
-
-    if (t->type != MP_STR)
-        return mismatch(d, s, "str", t);
-    if (t->n == 0 && !optional)
-        return 0;
-    r = bytes_new(d, s, t->p, t->n, &p);
-    if (r < 0)
-        return r;
-    *ret = p;
-    return 0;
-}
-
-/* raw, bin, or a list of small ints */
-static int dec_bytes(struct dec *d, const struct step *s, const struct mp_token *t,
-                     struct bytes *ret)
-{
-    void *p;
-    int r;
-
-    if (t->type != MP_STR && t->type != MP_ARRAY)
-        return mismatch(d, s, "bytes", t);
-    r = bytes_new(d, s, t->type == MP_STR ? t->p : NULL, t->type == MP_STR ? t->n : 0, &p);
-    if (r < 0)
-        return r;
-    *ret = (struct bytes){p, t->type == MP_STR ? t->n : 0};
-    for (size_t i = 0; t->type == MP_ARRAY && i < t->n; i++) {
-        struct mp_token item;
-        void *grown;
-
-        r = next(d, s, &item);
-        if (r < 0)
-            return r;
-        if (item.type != MP_INT || item.u > UINT8_MAX)
-            return fail(d, s, -EBADMSG, "expected numbers from 0 to 255");
-        if ((i & (i + 1)) == 0) { /* room for 2, 4, 8 ... with the NUL */
-            r = memory(d, s, alloc_charge(&d->budget, i + 1));
-            if (r < 0)
-                return r;
-            grown = try_realloc(ret->p, 2 * (i + 1));
-            if (!grown)
-                return memory(d, s, -ENOMEM);
-            ret->p = grown;
-        }
-        ret->p[ret->n++] = (uint8_t)item.u;
-        ret->p[ret->n] = 0;
-    }
-    return 0;
-}
-
-/* one whole object as it is; begin is where its token began */
-static int dec_raw(struct dec *d, const struct step *s, const uint8_t *begin, struct bytes *ret)
-{
-    void *p;
-    int r;
-
-    d->in->p = begin;
-    r = mp_skip(d->in);
-    if (r < 0)
-        return broken(d, s, r);
-    r = bytes_new(d, s, begin, (size_t)(d->in->p - begin), &p);
-    if (r < 0)
-        return r;
-    *ret = (struct bytes){p, (size_t)(d->in->p - begin)};
-    return 0;
-}
 
 /* ---- maps: pairs are appended as they come and brought into order at the end ---- */
 
@@ -255,30 +30,13 @@ static void drop_pair(void *item, const void *arg)
 static int sort_items(struct dec *d, const struct step *s, const struct field *f, void *items,
                       size_t *n, size_t size)
 {
-    return memory(d, s, ops_keyed_sort(items, n, size, drop_pair, f));
-}
-
-/* a map's key as a string of its own; t keeps it for the path */
-static int dec_key(struct dec *d, const struct step *s, struct mp_token *t, char **ret)
-{
-    void *p;
-    int r = next(d, s, t);
-
-    if (r < 0)
-        return r;
-    if (t->type != MP_STR)
-        return mismatch(d, s, "str as key", t);
-    r = bytes_new(d, s, t->p, t->n, &p);
-    if (r < 0)
-        return r;
-    *ret = p;
-    return 0;
+    return dec_memory(d, s, ops_keyed_sort(items, n, size, drop_pair, f));
 }
 
 static int dec_pair_value(struct dec *d, const struct step *s, enum field_type type, void *pair)
 {
     struct mp_token t;
-    int r = next(d, s, &t);
+    int r = dec_next(d, s, &t);
 
     if (r < 0)
         return r;
@@ -304,18 +62,17 @@ static int dec_map(struct dec *d, const struct step *s, const struct field *f,
     _Static_assert(sizeof(struct i64map) == sizeof(struct strmap), "maps look alike");
     _Static_assert(sizeof(struct optpair) == sizeof(struct strpair), "pairs look alike");
     if (t->type != MP_MAP)
-        return mismatch(d, s, "map", t);
-    r = array_grow(d, s, &m->items, 0, size);
+        return dec_mismatch(d, s, "map", t);
+    r = dec_grow(d, s, &m->items, 0, size);
     for (size_t i = 0; r == 0 && i < t->n; i++) {
         struct mp_token key;
         struct step at = {.up = s};
         char *pair;
 
-        r = array_grow(d, s, &m->items, m->n, size);
+        r = dec_grow(d, s, &m->items, m->n, size);
         if (r < 0)
             break;
         pair = (char *)m->items + m->n * size;
-        memset(pair, 0, size);
         r = dec_key(d, s, &key, (char **)pair);
         if (r < 0)
             break;
@@ -338,19 +95,19 @@ static int dec_struct(struct dec *d, const struct step *s, const struct desc *de
 static int dec_int_row(struct dec *d, const struct step *s, struct int_row *row)
 {
     struct mp_token t;
-    int r = next(d, s, &t);
+    int r = dec_next(d, s, &t);
 
     if (r < 0 || t.type == MP_NIL)
         return r;
     if (t.type != MP_ARRAY)
-        return mismatch(d, s, "array", &t);
-    r = array_grow(d, s, &row->v, 0, sizeof(*row->v));
+        return dec_mismatch(d, s, "array", &t);
+    r = dec_grow(d, s, &row->v, 0, sizeof(*row->v));
     for (size_t i = 0; r == 0 && i < t.n; i++) {
         struct mp_token item;
 
-        r = array_grow(d, s, &row->v, row->n, sizeof(*row->v));
+        r = dec_grow(d, s, &row->v, row->n, sizeof(*row->v));
         if (r == 0)
-            r = next(d, s, &item);
+            r = dec_next(d, s, &item);
         if (r == 0)
             r = dec_i64(d, s, &item, &row->v[row->n]);
         if (r == 0)
@@ -368,7 +125,7 @@ static int dec_item(struct dec *d, const struct step *s, const struct field *f, 
 
     if (f->type == FT_MATRIX)
         return dec_int_row(d, s, item);
-    r = next(d, s, &t);
+    r = dec_next(d, s, &t);
     if (r < 0)
         return r;
     switch (f->type) {
@@ -379,7 +136,7 @@ static int dec_item(struct dec *d, const struct step *s, const struct field *f, 
     case FT_U16VEC:
         r = t.type == MP_NIL ? 0 : dec_u64(d, s, &t, &v);
         if (r == 0 && v > UINT16_MAX)
-            return fail(d, s, -EBADMSG, "number too large");
+            return dec_fail(d, s, -EBADMSG, "number too large");
         *(uint16_t *)item = (uint16_t)v;
         return r;
     default:
@@ -410,18 +167,17 @@ static int dec_array(struct dec *d, const struct step *s, const struct field *f,
     int r;
 
     if (t->type != (keyed ? MP_MAP : MP_ARRAY))
-        return mismatch(d, s, keyed ? "map" : "array", t);
-    r = array_grow(d, s, &items, 0, size);
+        return dec_mismatch(d, s, keyed ? "map" : "array", t);
+    r = dec_grow(d, s, &items, 0, size);
     for (size_t i = 0; r == 0 && i < t->n; i++) {
         struct step at = {.up = s, .n = i};
         struct mp_token key = {0};
         char *item;
 
-        r = array_grow(d, s, &items, n, size);
+        r = dec_grow(d, s, &items, n, size);
         if (r < 0)
             break;
         item = (char *)items + n * size;
-        memset(item, 0, size);
         if (keyed)
             r = dec_key(d, s, &key, (char **)item);
         if (r < 0)
@@ -447,8 +203,8 @@ static int dec_opt(struct dec *d, const struct step *s, const struct field *f,
     size_t size = f->type == FT_OPT_BOOL ? sizeof(bool)
                   : f->type == FT_PTR    ? f->sub->size
                                          : sizeof(int64_t);
-    void *p;
-    int r = memory(d, s, alloc_zero(&d->budget, size, &p));
+    void *p = NULL;
+    int r = dec_memory(d, s, alloc_zero(&d->budget, size, &p));
 
     if (r < 0)
         return r;
@@ -473,7 +229,7 @@ static int dec_field(struct dec *d, const struct step *s, const struct field *f,
     int r;
 
     ops_clear_field(f, obj);
-    r = next(d, s, &t);
+    r = dec_next(d, s, &t);
     if (r < 0)
         return r;
     if (t.type == MP_NIL)
@@ -518,47 +274,52 @@ static int dec_field(struct dec *d, const struct step *s, const struct field *f,
     case FT_MAX:
         break;
     }
-    return fail(d, s, -EINVAL, "a field of this kind has no value of its own");
+    return dec_fail(d, s, -EINVAL, "a field of this kind has no value of its own");
 }
 
 /* ---- structs ---- */
 
-/* The row of a key, and the struct that it counts from: the object or one embedded in it.  hint is
+/* The row of a name, and the struct that it counts from: the object or one embedded in it.  hint is
  * the row behind the last one found, because peers send keys in order. */
-static const struct field *find_row(const struct desc *desc, const struct mp_token *key, void *obj,
+static const struct field *find_row(const struct desc *desc, const char *name, void *obj,
                                     size_t *hint, void **ret_obj)
 {
-    const struct field *f;
-    char name[64];
+    bool hit = *hint < desc->n_fields && desc->fields[*hint].type != FT_EMBED &&
+               strcmp(desc->fields[*hint].name, name) == 0;
+    const struct field *f = hit ? &desc->fields[*hint] : desc_find(desc, name);
 
-    if (key->n >= sizeof(name))
-        return NULL;
-    memcpy(name, key->p, key->n);
-    name[key->n] = 0;
-    f = *hint < desc->n_fields ? &desc->fields[*hint] : NULL;
-    if (!f || f->type == FT_EMBED || strcmp(f->name, name) != 0)
-        f = desc_find(desc, name);
     if (f) {
         *hint = (size_t)(f - desc->fields) + 1;
         *ret_obj = obj;
         return f;
     }
     for (size_t i = desc->n_fields; i > 0 && desc->fields[i - 1].type == FT_EMBED; i--) {
+        const struct field *embed = &desc->fields[i - 1];
         size_t none = SIZE_MAX;
 
-        f = find_row(desc->fields[i - 1].sub, key, field_at(&desc->fields[i - 1], obj), &none,
-                     ret_obj);
+        f = find_row(embed->sub, name, field_at(embed, obj), &none, ret_obj);
         if (f)
             return f;
     }
     return NULL;
 }
 
+enum { NAME_MAX_LEN = 64 };
+
+/* a key as a string when it may be a field's name, else "" */
+static void name_of(const struct mp_token *key, char ret[NAME_MAX_LEN])
+{
+    size_t n = key->n < NAME_MAX_LEN ? key->n : 0;
+
+    memcpy(ret, key->p, n);
+    ret[n] = 0;
+}
+
 static int skip(struct dec *d, const struct step *s)
 {
     int r = mp_skip(d->in);
 
-    return r < 0 ? broken(d, s, r) : 0;
+    return r < 0 ? dec_broken(d, s, r) : 0;
 }
 
 static int dec_entries(struct dec *d, const struct step *s, const struct desc *desc, size_t n,
@@ -569,15 +330,17 @@ static int dec_entries(struct dec *d, const struct step *s, const struct desc *d
 
     for (; r == 0 && n > 0; n--) {
         const struct field *f;
+        char name[NAME_MAX_LEN];
         struct mp_token key;
-        void *base;
+        void *base = NULL;
 
-        r = next(d, s, &key);
+        r = dec_next(d, s, &key);
         if (r < 0)
             return r;
         if (key.type != MP_STR)
-            return mismatch(d, s, "str as key", &key);
-        f = find_row(desc, &key, obj, &hint, &base);
+            return dec_mismatch(d, s, "str as key", &key);
+        name_of(&key, name);
+        f = find_row(desc, name, obj, &hint, &base);
         if (f && !(f->flags & F_NO_MP)) {
             struct step at = {.up = s, .field = f->name};
 
@@ -616,7 +379,7 @@ static int dec_struct(struct dec *d, const struct step *s, const struct desc *de
         return dec_entries(d, s, desc, t->n, obj);
     if (t->type == MP_ARRAY)
         return dec_positions(d, s, desc, t->n, obj);
-    return mismatch(d, s, "map", t);
+    return dec_mismatch(d, s, "map", t);
 }
 
 int mp_decode_at(const struct desc *desc, struct mp_in *in, void *obj, struct err *e)
@@ -626,7 +389,7 @@ int mp_decode_at(const struct desc *desc, struct mp_in *in, void *obj, struct er
     struct mp_token t;
     int r;
 
-    r = next(&d, NULL, &t);
+    r = dec_next(&d, NULL, &t);
     if (r < 0)
         return r;
     if (t.type == MP_NIL) { /* zero, but an element keeps its key */

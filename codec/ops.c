@@ -56,16 +56,17 @@ static void clear_structs(const struct field *f, void *items, size_t n)
     }
 }
 
-static void clear_pairs(void *items, size_t n, size_t size, bool values)
+static void clear_i64map(struct i64map *m)
 {
-    for (size_t i = 0; i < n; i++) {
-        char *item = elem(items, i, size);
-
-        free(elem_key(item));
-        if (values)
-            free(load_ptr(item + sizeof(char *)));
-    }
+    for (size_t i = 0; i < m->n; i++)
+        free(m->items[i].key);
+    free(m->items);
+    *m = (struct i64map){0};
 }
+
+_Static_assert(sizeof(struct optpair) == sizeof(struct strpair) &&
+                   sizeof(struct optmap) == sizeof(struct strmap),
+               "maps of strings look alike");
 
 /* the array behind a pointer and a count */
 static void clear_array(const struct field *f, void *obj)
@@ -118,20 +119,12 @@ void ops_clear_field(const struct field *f, void *obj)
         free(((struct bytes *)at)->p);
         *(struct bytes *)at = (struct bytes){0};
         break;
-    case FT_MAP:
-        strmap_done(at);
-        break;
     case FT_I64MAP:
-        clear_pairs(((struct i64map *)at)->items, ((struct i64map *)at)->n, sizeof(struct i64pair),
-                    false);
-        free(((struct i64map *)at)->items);
-        *(struct i64map *)at = (struct i64map){0};
+        clear_i64map(at);
         break;
-    case FT_OPT_MAP:
-        clear_pairs(((struct optmap *)at)->items, ((struct optmap *)at)->n, sizeof(struct optpair),
-                    true);
-        free(((struct optmap *)at)->items);
-        *(struct optmap *)at = (struct optmap){0};
+    case FT_MAP:
+    case FT_OPT_MAP: /* looks like a strmap, but for values that may be NULL */
+        strmap_done(at);
         break;
     case FT_STRVEC:
     case FT_U16VEC:
@@ -184,10 +177,10 @@ static void copy_array(const struct field *f, void *dst, const void *src)
         struct int_row *copy = array_new(n, sizeof(*copy));
 
         for (size_t i = 0; i < n; i++) {
-            copy[i].n = rows[i].n;
-            copy[i].v = rows[i].v ? array_new(rows[i].n, sizeof(int64_t)) : NULL;
-            if (rows[i].n > 0)
-                memcpy(copy[i].v, rows[i].v, rows[i].n * sizeof(int64_t));
+            if (!rows[i].v)
+                continue;
+            copy[i] = (struct int_row){array_new(rows[i].n, sizeof(int64_t)), rows[i].n};
+            memcpy(copy[i].v, rows[i].v, rows[i].n * sizeof(int64_t));
         }
         to = copy;
     } else if (from) {
@@ -206,14 +199,20 @@ static void copy_array(const struct field *f, void *dst, const void *src)
 
 static void copy_i64map(struct i64map *dst, const struct i64map *src)
 {
-    *dst = (struct i64map){src->items ? array_new(src->n, sizeof(*src->items)) : NULL, src->n};
+    *dst = (struct i64map){0};
+    if (!src->items)
+        return;
+    *dst = (struct i64map){array_new(src->n, sizeof(*src->items)), src->n};
     for (size_t i = 0; i < src->n; i++)
         dst->items[i] = (struct i64pair){xstrdup(src->items[i].key), src->items[i].value};
 }
 
 static void copy_optmap(struct optmap *dst, const struct optmap *src)
 {
-    *dst = (struct optmap){src->items ? array_new(src->n, sizeof(*src->items)) : NULL, src->n};
+    *dst = (struct optmap){0};
+    if (!src->items)
+        return;
+    *dst = (struct optmap){array_new(src->n, sizeof(*src->items)), src->n};
     for (size_t i = 0; i < src->n; i++)
         dst->items[i] = (struct optpair){xstrdup(src->items[i].key), xstrdup(src->items[i].value)};
 }

@@ -17,22 +17,28 @@ char *data_read(const char *name, size_t *ret_n)
     return text;
 }
 
+static unsigned digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *p = strchr(digits, c);
+
+    if (!p)
+        abort();
+    return (unsigned)(p - digits);
+}
+
 uint8_t *data_hex(const char *hex, size_t *ret_n)
 {
     uint8_t *p = xcalloc(strlen(hex) / 2 + 1, 1);
     size_t n = 0;
 
     for (; *hex; hex++) {
-        unsigned v;
-
         if (*hex == ' ')
             continue;
-        if (sscanf(hex, "%2x", &v) != 1)
-            abort();
-        p[n++] = (uint8_t)v;
-        hex++;
+        p[n / 2] = (uint8_t)(p[n / 2] << 4 | digit(*hex));
+        n++;
     }
-    *ret_n = n;
+    *ret_n = n / 2;
     return p;
 }
 

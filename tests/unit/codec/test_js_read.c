@@ -21,10 +21,11 @@ static void clear(struct sample *s)
 /* from memory that ends where the text does */
 static int decode(const char *text, struct sample *s, struct err *e)
 {
-    _cleanup_free_ char *exact = try_alloc(strlen(text));
+    size_t n = strlen(text);
+    _cleanup_free_ char *exact = try_alloc(n);
 
-    memcpy(exact, text, strlen(text));
-    return js_decode(&desc_sample, exact, strlen(text), s, e);
+    memcpy(exact, text, n); /* NOLINT(bugprone-not-null-terminated-result): on purpose */
+    return js_decode(&desc_sample, exact, n, s, e);
 }
 
 static void accepts(const char *text, struct sample *s)
