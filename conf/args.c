@@ -215,7 +215,7 @@ int conf_args_load(const struct conf_args *args, struct conf *ret, struct conf_r
 
         setting_merge(key_find("log_level"), draft_setting(&d, "log_level"), &s);
     }
-    return load_finish(&d, args->role, args->dev, ret);
+    return load_finish(&d, args->role, LOAD_HERE | (args->dev ? LOAD_DEV : 0), ret);
 }
 
 static void print_usage(unsigned role)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
+#include "conf/sockaddr.h"
 
 static void load_file(struct draft *d, const char *path, const char *given)
 {
@@ -119,9 +120,39 @@ static void check_role(struct draft *d, unsigned role)
                     other_name, own_name, own_name, own_name);
 }
 
-int load_finish(struct draft *d, unsigned role, bool dev, struct conf *ret)
+static void evaluate(struct draft *d, const struct place *at, const char *what, char **text)
 {
-    struct conf c = {.dev = dev};
+    struct err e = {0};
+    char *result;
+
+    if (str_empty(*text))
+        return;
+    if (sockaddr_eval(*text, &result, &e) < 0) {
+        draft_error(d, at, "Failed to parse %s: %s", what, e.text);
+        return;
+    }
+    free(*text);
+    *text = result;
+}
+
+/* Templates that name interfaces; those of addresses are evaluated when something binds. */
+static void evaluate_templates(struct draft *d, struct conf *c)
+{
+    const struct conf_key *network = key_find("client.host_network");
+
+    evaluate(d, &draft_setting(d, "client.network_interface")->at, "network-interface",
+             &c->client.network_interface);
+    for (size_t i = 0; i < c->client.n_host_networks; i++) {
+        struct conf_host_network *n = &c->client.host_networks[i];
+
+        evaluate(d, &draft_instance(d, network, n->name)->at, "host_network interface",
+                 &n->interface);
+    }
+}
+
+int load_finish(struct draft *d, unsigned role, unsigned flags, struct conf *ret)
+{
+    struct conf c = {.dev = flags & LOAD_DEV};
     int r = 0;
 
     if (role == CONF_CLIENT || role == CONF_SERVER)
@@ -131,6 +162,8 @@ int load_finish(struct draft *d, unsigned role, bool dev, struct conf *ret)
     c.client.enabled = role & CONF_CLIENT;
     c.server.enabled = role & CONF_SERVER;
     conf_validate(d, role, &c);
+    if (d->report->n_errors == 0 && (role & CONF_CLIENT) && (flags & LOAD_HERE))
+        evaluate_templates(d, &c);
     if (d->report->n_errors > 0) {
         conf_done(&c);
         r = -EINVAL;
@@ -149,7 +182,7 @@ int conf_load(const char *const *paths, size_t n_paths, unsigned role, struct co
     *report = (struct conf_report){0};
     draft_init(&d, report);
     load_paths(&d, paths, n_paths);
-    return load_finish(&d, role, false, ret);
+    return load_finish(&d, role, LOAD_HERE, ret);
 }
 
 int conf_check(const char *const *paths, size_t n_paths, struct conf_report *report)
@@ -166,7 +199,7 @@ int conf_check(const char *const *paths, size_t n_paths, struct conf_report *rep
         role |= CONF_CLIENT;
     if (draft_setting(&d, "server.enabled")->set)
         role |= CONF_SERVER;
-    r = load_finish(&d, role ? role : CONF_CLIENT | CONF_SERVER, false, &c);
+    r = load_finish(&d, role ? role : CONF_CLIENT | CONF_SERVER, 0, &c);
     if (r == 0)
         conf_done(&c);
     return r;

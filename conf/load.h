@@ -5,6 +5,10 @@
 
 /* reads files and folders in order into the draft; errors go into its report */
 void load_paths(struct draft *d, const char *const *paths, size_t n_paths);
+enum load_flags {
+    LOAD_DEV = 1 << 0,  /* -dev was given */
+    LOAD_HERE = 1 << 1, /* for this host: interface templates are evaluated */
+};
 /* defaults, answers of rows, checks.  Releases the draft.  0 or -EINVAL (errors are in the report,
  * *ret is not filled). */
-int load_finish(struct draft *d, unsigned role, bool dev, struct conf *ret) _must_check_;
+int load_finish(struct draft *d, unsigned role, unsigned flags, struct conf *ret) _must_check_;

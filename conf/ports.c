@@ -111,7 +111,7 @@ int host_port_split(const char *text, char **ret_host, int64_t *ret_port, struct
     if (host[strcspn(host, " \t\r\n/")])
         return err_set(e, -EINVAL, "\"%.80s\" is not an address", text);
     if (port && (parse_i64(port, &number) < 0 || number < 1 || number > PORT_MAX))
-        return err_set(e, -EINVAL, "address \"%.80s\": invalid port", text);
+        return err_set(e, -EINVAL, "\"%.80s\": invalid port", text);
     *ret_host = steal_ptr(&host);
     *ret_port = number;
     return 0;

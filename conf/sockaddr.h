@@ -1,9 +1,10 @@
 /* conf/sockaddr.h - go-sockaddr templates in addresses: "{{ GetInterfaceIP \"eth0\" }}:4646".
  *
- * What is understood (fact: config.md section 8): GetPrivateIP, GetPublicIP, GetPrivateIPs,
- * GetPublicIPs, GetInterfaceIP "re" and GetInterfaceIPs "re"; anything else is an error that names
- * it.  Text around a template is kept, text without "{{" passes through.  Regular expressions are
- * POSIX extended ones, unanchored.
+ * What is understood (fact: config.md section 8): GetPrivateIP, GetPublicIP, GetInterfaceIP "re",
+ * the same with IPs for all, and Get{All,Default,Private,Public}Interfaces piped through include,
+ * exclude, sort, limit, offset, attr and join.  Anything else is an error that names it.  Text
+ * around a template is kept, text without "{{" passes through.  Regular expressions are POSIX
+ * extended ones, unanchored.
  */
 #pragma once
 
