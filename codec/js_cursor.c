@@ -95,7 +95,7 @@ int rd_string(struct rd *d, char **ret, size_t *ret_n)
 
 void rd_name(struct rd *d, char ret[NAME_MAX_LEN])
 {
-    char room[3 * NAME_MAX_LEN];
+    char room[3 * NAME_MAX_LEN] = "";
     const char *p;
     size_t n, len = 0;
 
