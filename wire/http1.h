@@ -45,7 +45,7 @@ struct http_server_opts {
     uint64_t head_timeout_ns; /* from the first byte to the end of the headers; 0 = 10 s */
     uint64_t idle_timeout_ns; /* between requests; 0 = 120 s */
 };
-/* takes the listening descriptor (TCP or unix) */
+/* takes the listening descriptor (TCP or unix), also when it fails */
 int http_listen(struct loop *l, int take_fd, const struct http_server_opts *o,
                 struct http_server **ret) _must_check_;
 struct http_server *
@@ -77,7 +77,8 @@ struct http_reply {
     size_t body_len;
 };
 const char *http_reply_header(const struct http_reply *r, const char *name);
-/* reply NULL: failed, e says how */
+/* reply NULL: failed, e says how.  The call is freed behind it: it must not be cancelled any more.
+ */
 typedef void http_done(void *arg, const struct http_reply *reply, const struct err *e);
 /* address as conn_connect's; done exactly once, never from inside */
 struct http_call *http_call(struct loop *l, const char *address, const char *method,
