@@ -129,12 +129,14 @@ static int check_known(unsigned role, const struct flag *f, struct err *e)
 /* takes argv[*i], and the next one when it is its value */
 static int take_arg(struct conf_args *a, int argc, char *const *argv, int *i, struct err *e)
 {
-    const char *arg = argv[*i], *text = arg + 1 + (arg[0] && arg[1] == '-');
+    const char *arg = argv[*i], *text = arg, *equals, *value;
     _cleanup_free_ char *name = NULL;
-    const char *equals = strchr(text, '='), *value;
     struct flag f = {0};
     int r;
 
+    text += *text == '-';
+    text += text > arg && *text == '-';
+    equals = strchr(text, '=');
     if (arg[0] != '-' || !*text || *text == '-' || *text == '=')
         return err_set(e, -EINVAL, "unexpected argument \"%.80s\"", arg);
     name = equals ? xstrndup(text, (size_t)(equals - text)) : xstrdup(text);
