@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "codec/mp.h"
 #include "model/texts.h"
 
@@ -198,8 +197,10 @@ static int view_nodes(void *impl, const char *prefix, struct node_items *ret,
     if (!str_empty(prefix) && uuid_index(prefix, true, &u, &n, e) < 0)
         return lookup_failed(e);
     fill_meta(m, meta);
-    if (m->item && memcmp(m->item->key.b, u.b, n) == 0)
-        *vec_add(&l.v, &l.n) = node_item_ref(m->item);
+    if (m->item && memcmp(m->item->key.b, u.b, n) == 0) {
+        l.v = xnew0_n(const struct node_item *, 1);
+        l.v[l.n++] = node_item_ref(m->item);
+    }
     *ret = l;
     return 0;
 }
@@ -374,11 +375,8 @@ struct mirror *mirror_free(struct mirror *m)
         return NULL;
     call_cancel(&m->call);
     timer_stop(&m->retry);
-    while (!list_empty(&m->waiters)) {
-        struct waiter *x = list_first(&m->waiters, struct waiter, link);
-
+    list_for_each (x, &m->waiters, struct waiter, link) {
         x->w->impl = NULL;
-        list_remove(&x->link);
         free(x);
     }
     m->item = node_item_unref(m->item);

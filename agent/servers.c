@@ -83,7 +83,7 @@ static char *literal_address(const char *host, const char *port)
 
 static void add_new(char ***v, size_t *n, const char *address)
 {
-    if (*n < SERVERS_MAX && !strv_has(*v, *n, address))
+    if (address && *n < SERVERS_MAX && !strv_has(*v, *n, address))
         strv_add(v, n, address);
 }
 
@@ -201,7 +201,7 @@ static void add_configured(struct servers *sv, const char *text)
     struct name *name;
     struct err e = {0};
 
-    if (servers_split(text, &host, &port, &e) < 0) {
+    if (servers_split(text, &host, &port, &e) < 0 || !host) {
         (void)log_error(0, "cannot use a configured server", KE(&e));
         return;
     }

@@ -118,21 +118,11 @@ static void connect_now(void *arg)
 
 /* --- what replies carry --- */
 
-static void take_ttl(struct session *s, int64_t ttl)
-{
-    if (ttl < TTL_MIN_SEC * (int64_t)SEC) {
-        if (!s->ttl_warned)
-            (void)log_warn(0, "the server gives no heartbeat TTL, using the least",
-                           KI("ttl_ns", ttl));
-        s->ttl_warned = true;
-        ttl = TTL_MIN_SEC * (int64_t)SEC;
-    }
-    s->ttl_ns = (uint64_t)MIN(ttl, TTL_MAX_SEC * (int64_t)SEC);
-}
-
 void session_take_reply(struct session *s, const struct node_update_response *r)
 {
-    take_ttl(s, r->heartbeat_ttl);
+    int64_t ttl = MAX(r->heartbeat_ttl, TTL_MIN_SEC * (int64_t)SEC);
+
+    s->ttl_ns = (uint64_t)MIN(ttl, TTL_MAX_SEC * (int64_t)SEC);
     servers_learned(s->o.servers, r->servers, r->n_servers);
     pool_set_nodes(s->o.pool, r->num_nodes > 0 ? (uint64_t)r->num_nodes : 0);
     if (!str_empty(r->leader_rpc_addr))

@@ -39,6 +39,10 @@ static void beaten(struct session *s, const struct node_update_response *r)
                        KI("index", r->q.index));
     else if (s->n_beats == 0)
         log_info("first heartbeat accepted", KV("server", pool_current(s->o.pool)));
+    /* a registration of a node that is down has none, but a heartbeat must */
+    if (r->heartbeat_ttl <= 0 && !s->ttl_warned)
+        (void)log_warn(0, "the server gives no heartbeat TTL, using the least");
+    s->ttl_warned = r->heartbeat_ttl <= 0;
     session_take_reply(s, r);
     s->beat_ns = clock_boot_ns();
     s->beat_wall_ns = clock_wall_ns();

@@ -20,10 +20,9 @@ struct arrived {
 };
 
 struct held { /* a blocking query, or anything while mute */
+    struct list link;
     struct rpc_request *q;
     bool mute;
-    uint64_t min_index;
-    struct fake_server *s;
 };
 
 struct fake_alloc {
@@ -37,8 +36,7 @@ struct fake_server {
     char *address;
     struct arrived *calls;
     size_t n_calls;
-    struct held **held;
-    size_t n_held;
+    struct list held;
     struct node *node; /* NULL = knows none */
     struct fake_alloc *allocs;
     size_t n_allocs;
@@ -52,7 +50,7 @@ struct fake_server {
     unsigned fail_n;
 };
 
-static void handle(void *arg, struct rpc_request *q);
+static void serve(struct fake_server *s, struct rpc_request *q);
 
 /* --- answers --- */
 
@@ -75,7 +73,8 @@ static void answer(struct fake_server *s, struct rpc_request *q, const struct de
 
 static void answer_update(struct fake_server *s, struct rpc_request *q, uint64_t index)
 {
-    struct node_update_response r = {.heartbeat_ttl = s->ttl,
+    bool down = s->node && str_eq(s->node->status, NODE_STATUS_DOWN);
+    struct node_update_response r = {.heartbeat_ttl = down ? 0 : s->ttl,
                                      .num_nodes = 1,
                                      .leader_rpc_addr = s->address,
                                      .signed_identity = s->identity,
@@ -89,54 +88,47 @@ static void answer_update(struct fake_server *s, struct rpc_request *q, uint64_t
 
 /* --- blocking --- */
 
-static void drop_held(struct fake_server *s, size_t i)
+static void drop_held(struct held *h)
 {
-    free(s->held[i]);
-    memmove(&s->held[i], &s->held[i + 1], (s->n_held - i - 1) * sizeof(s->held[0]));
-    s->n_held--;
+    list_remove(&h->link);
+    free(h);
 }
 
 static void on_gone(void *arg, struct rpc_request *q)
 {
-    struct held *h = arg;
-    struct fake_server *s = h->s;
-
-    for (size_t i = 0; i < s->n_held; i++) {
-        if (s->held[i] != h)
-            continue;
-        drop_held(s, i);
-        break;
-    }
+    drop_held(arg);
     rpc_drop(q);
 }
 
-static void hold(struct fake_server *s, struct rpc_request *q, uint64_t min_index)
+static void hold(struct fake_server *s, struct rpc_request *q)
 {
     struct held *h = xnew0(struct held);
 
-    *h = (struct held){.q = q, .mute = s->mute, .min_index = min_index, .s = s};
+    h->q = q;
+    h->mute = s->mute;
     q->on_gone = on_gone;
     q->arg = h;
-    *vec_add(&s->held, &s->n_held) = h;
+    list_append(&s->held, &h->link);
 }
 
 /* runs the blocked queries again; those with nothing new hold again */
 static void wake(struct fake_server *s)
 {
-    for (size_t n = s->n_held; n-- > 0;) {
-        struct rpc_request *q;
+    struct list ready;
 
-        if (s->held[0]->mute) {
-            struct held *h = s->held[0];
-
-            memmove(&s->held[0], &s->held[1], (s->n_held - 1) * sizeof(s->held[0]));
-            s->held[s->n_held - 1] = h;
+    list_init(&ready);
+    list_for_each (h, &s->held, struct held, link) {
+        if (h->mute)
             continue;
-        }
-        q = s->held[0]->q;
-        drop_held(s, 0);
+        list_remove(&h->link);
+        list_append(&ready, &h->link);
+    }
+    list_for_each (h, &ready, struct held, link) {
+        struct rpc_request *q = h->q;
+
+        drop_held(h);
         q->on_gone = NULL;
-        handle(NULL, q);
+        serve(s, q);
     }
 }
 
@@ -219,7 +211,7 @@ static void do_get_node(struct fake_server *s, struct rpc_request *q)
     if (mp_decode(&desc_node_specific_request, q->body, q->body_len, &r, &e) < 0) {
         rpc_fail_close(q, e.text);
     } else if (r.q.min_query_index >= s->node_index && r.q.min_query_index > 0) {
-        hold(s, q, r.q.min_query_index);
+        hold(s, q);
     } else {
         if (s->node) {
             struct node shown = *s->node;
@@ -250,7 +242,7 @@ static void do_get_client_allocs(struct fake_server *s, struct rpc_request *q)
     } else if (s->node && !str_eq(r.secret_id, s->node->secret_id)) {
         rpc_fail(q, TEXT_SECRET_MISMATCH);
     } else if (r.q.min_query_index >= MAX(s->alloc_index, 1)) {
-        hold(s, q, r.q.min_query_index);
+        hold(s, q);
     } else {
         for (size_t i = 0; i < s->n_allocs; i++)
             *vec_add(&out.allocs.items, &out.allocs.n) =
@@ -388,7 +380,7 @@ static const struct {
 static void serve(struct fake_server *s, struct rpc_request *q)
 {
     if (s->mute) {
-        hold(s, q, 0);
+        hold(s, q);
         return;
     }
     if (s->fail_n > 0 && (!s->fail_method || str_eq(s->fail_method, q->method))) {
@@ -408,20 +400,14 @@ static void serve(struct fake_server *s, struct rpc_request *q)
         rpc_fail_close(q, "rpc: can't find method");
 }
 
-static struct fake_server *current; /* of a query that is run again */
-
 static void handle(void *arg, struct rpc_request *q)
 {
-    struct fake_server *s = arg ? arg : current;
-    struct arrived *a;
+    struct fake_server *s = arg;
+    struct arrived *a = vec_add(&s->calls, &s->n_calls);
 
-    current = s;
-    if (arg) {
-        a = vec_add(&s->calls, &s->n_calls);
-        a->method = xstrdup(q->method);
-        a->body = xmemdup(q->body, q->body_len);
-        a->n = q->body_len;
-    }
+    a->method = xstrdup(q->method);
+    a->body = xmemdup(q->body, q->body_len);
+    a->n = q->body_len;
     serve(s, q);
 }
 
@@ -450,6 +436,7 @@ struct fake_server *fake_server_new(struct loop *l)
     s->loop = l;
     s->ttl = 10 * (int64_t)NSEC_PER_SEC;
     s->index = 10;
+    list_init(&s->held);
     listen_on(s, "127.0.0.1:0");
     strv_add(&s->servers, &s->n_servers, s->address);
     return s;
@@ -474,12 +461,12 @@ static void clear_alloc(struct fake_alloc *a)
 
 void fake_server_stop(struct fake_server *s)
 {
-    current = s;
     s->listener = rpc_listener_free(s->listener);
-    while (s->n_held > 0) { /* requests of connections that are gone */
-        struct rpc_request *q = s->held[0]->q;
+    list_for_each (h, &s->held, struct held, link) /* of connections that are gone */
+    {
+        struct rpc_request *q = h->q;
 
-        drop_held(s, 0);
+        drop_held(h);
         rpc_drop(q);
     }
 }
@@ -507,7 +494,6 @@ struct fake_server *fake_server_free(struct fake_server *s)
     for (size_t i = 0; i < s->n_allocs; i++)
         clear_alloc(&s->allocs[i]);
     free(s->allocs);
-    free(s->held);
     (void)node_free(s->node);
     strv_done(&s->servers, &s->n_servers);
     free(s->identity);
@@ -566,7 +552,6 @@ void fake_server_set_node_status(struct fake_server *s, const char *status)
 {
     str_set(&s->node->status, status);
     node_changed(s);
-    current = s;
     wake(s);
 }
 
@@ -631,7 +616,6 @@ void fake_server_put_alloc(struct fake_server *s, const char *id, const char *de
     str_set(&a->desired, desired);
     str_set(&a->client_status, client_status);
     a->alloc_modify_index = s->alloc_index = ++s->index;
-    current = s;
     wake(s);
 }
 
@@ -644,7 +628,6 @@ void fake_server_remove_alloc(struct fake_server *s, const char *id)
     clear_alloc(a);
     *a = s->allocs[--s->n_allocs];
     s->alloc_index = ++s->index;
-    current = s;
     wake(s);
 }
 

@@ -141,6 +141,7 @@ static void test_while_no_server_answers_its_age_is_told(void **state)
     fake_server_stop(f->a);
     pass(f, 60 * SEC);
     status_1 = node_status(&meta);
+    assert_string_equal(status_1, "ready");
     assert_false(meta.known_leader);
     assert_in_range(meta.last_contact_ms, 50000, 61000);
     assert_true(meta.index > 0);
@@ -161,6 +162,7 @@ static void test_server_that_lost_its_state_is_followed_from_its_new_index(void 
     settle(f);
     assert_int_equal(x.nodes_given, before); /* nil: the last copy stays */
     status_1 = node_status(&meta);
+    assert_string_equal(status_1, "ready");
     pass(f, 30 * SEC);
     assert_true(fake_server_knows(f->a));
     assert_true(x.nodes_given > before);

@@ -124,6 +124,17 @@ static void test_reply_without_ttl_does_not_make_it_beat_without_pause(void **st
     assert_in_range(n_beats(f), 15, 22);
 }
 
+static void test_restart_of_a_node_that_is_down(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f);
+    fake_server_set_node_status(f->a, "down");
+    restart(f); /* the registration leaves it down and gives no TTL; the heartbeat does */
+    assert_string_equal(fake_server_node_status(f->a), "ready");
+    assert_int_equal(status(f).ttl_ns, 10 * SEC);
+}
+
 static void test_reply_without_servers_keeps_ours(void **state)
 {
     struct fixture *f = *state;
@@ -555,6 +566,7 @@ int main(void)
         TEST(test_later_registrations_carry_the_secret_also_after_a_restart),
         TEST(test_beats_follow_the_ttl_of_the_last_reply),
         TEST(test_reply_without_ttl_does_not_make_it_beat_without_pause),
+        TEST(test_restart_of_a_node_that_is_down),
         TEST(test_reply_without_servers_keeps_ours),
         TEST(test_unchanged_node_is_never_sent_again),
         TEST(test_first_change_goes_out_soon_later_ones_are_batched),
