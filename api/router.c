@@ -25,6 +25,11 @@ static unsigned method_bit(const char *method)
     return 0;
 }
 
+static bool is_open(char c)
+{
+    return c == ':' || c == '*';
+}
+
 /* how much of a pattern is a fixed beginning; all of it for exact ones */
 static size_t fixed_len(const char *pattern)
 {
@@ -44,41 +49,40 @@ static const char *ending_of(const char *pattern)
     return p + strcspn(p, "/");
 }
 
-/* the first row whose pattern takes the path: exact ones, then the longest subtree */
-static const struct route *find_pattern(const char *path)
+/* how many characters of a pattern's fixed beginning the path has, too */
+static size_t common_len(const char *pattern, const char *path)
+{
+    size_t n = 0;
+
+    while (pattern[n] && pattern[n] == path[n] && !is_open(pattern[n]))
+        n++;
+    return n;
+}
+
+/* The first row whose pattern takes the path: exact ones, then the longest subtree.  *ret_root: the
+ * path is the root of a subtree without its slash. */
+static const struct route *find_pattern(const char *path, bool *ret_root)
 {
     const struct route *best = NULL;
     size_t best_len = 0;
 
-    for (size_t i = 0; i < n_routes; i++) {
-        const char *pattern = routes[i].pattern;
-        size_t n = fixed_len(pattern);
+    *ret_root = false;
+    for (const struct route *r = routes; r < routes + n_routes; r++) {
+        size_t n = common_len(r->pattern, path);
+        const char *rest = r->pattern + n;
 
-        if (!is_subtree(pattern)) {
-            if (str_eq(pattern, path))
-                return &routes[i];
-        } else if (n > best_len && strncmp(path, pattern, n) == 0 &&
-                   str_ends(path + n, ending_of(pattern))) {
-            best = &routes[i];
+        if (!*rest && !path[n]) {
+            *ret_root = false;
+            return r;
+        }
+        if (*rest == '/' && is_open(rest[1]) && !path[n])
+            *ret_root = true;
+        else if (is_open(*rest) && n > best_len && str_ends(path + n, ending_of(r->pattern))) {
+            best = r;
             best_len = n;
         }
     }
     return best;
-}
-
-/* the root of a subtree without its slash */
-static bool is_bare_root(const char *path)
-{
-    size_t n = strlen(path);
-
-    for (size_t i = 0; i < n_routes; i++) {
-        const char *pattern = routes[i].pattern;
-
-        if (is_subtree(pattern) && fixed_len(pattern) == n + 1 && strncmp(path, pattern, n) == 0 &&
-            pattern[n] == '/')
-            return true;
-    }
-    return false;
 }
 
 static char *make_location(const char *path, const char *query)
@@ -106,6 +110,7 @@ int router_find(const char *method, const char *path, const char *query, struct 
     _cleanup_buf_ struct buf clean = BUF_INIT(HTTP_HEAD_MAX);
     _cleanup_free_ char *decoded = xstrdup(path);
     const struct route *row;
+    bool root;
     unsigned bit = method_bit(method);
 
     *ret = (struct router_match){0};
@@ -118,8 +123,8 @@ int router_find(const char *method, const char *path, const char *query, struct 
         ret->location = make_location(buf_str(&clean), query);
         return ROUTER_MOVED;
     }
-    row = find_pattern(decoded);
-    if (is_bare_root(decoded) && (!row || is_subtree(row->pattern))) {
+    row = find_pattern(decoded, &root);
+    if (root) {
         buf_add_byte(&clean, '/');
         ret->location = make_location(buf_str(&clean), query);
         return ROUTER_MOVED;

@@ -48,8 +48,8 @@ struct http_server_opts {
 /* takes the listening descriptor (TCP or unix), also when it fails */
 int http_listen(struct loop *l, int take_fd, const struct http_server_opts *o,
                 struct http_server **ret) _must_check_;
-struct http_server *
-http_server_free(struct http_server *s); /* pending exchanges: on_gone, closed */
+/* pending exchanges: on_gone, closed; not from inside a handler */
+struct http_server *http_server_free(struct http_server *s);
 DEFINE_CLEANUP(struct http_server, http_server_free)
 size_t http_server_connections(const struct http_server *s);
 
