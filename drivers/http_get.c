@@ -234,10 +234,10 @@ static int feed(http_parser *parser, struct reading *rd, const char *p, size_t n
         return 0;
     if (rd->body.failed)
         return err_set(e, -EMSGSIZE, "the reply is longer than %d bytes", HTTP_GET_BODY_MAX);
-    if (error != HPE_OK)
-        return err_set(e, -EPROTO, "the reply is not HTTP: %s", http_errno_description(error));
     if (n == 0)
         return err_set(e, -EPROTO, "the connection ended before the reply did");
+    if (error != HPE_OK)
+        return err_set(e, -EPROTO, "the reply is not HTTP: %s", http_errno_description(error));
     return 0;
 }
 
