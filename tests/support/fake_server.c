@@ -46,6 +46,8 @@ struct fake_server {
     size_t n_servers;
     char *identity;
     bool strict, mute, garbage;
+    const char *back_method;
+    char *back_error; /* NULL = no answer yet */
     char *fail_method, *fail_text;
     unsigned fail_n;
 };
@@ -497,6 +499,7 @@ struct fake_server *fake_server_free(struct fake_server *s)
     (void)node_free(s->node);
     strv_done(&s->servers, &s->n_servers);
     free(s->identity);
+    free(s->back_error);
     free(s->fail_method);
     free(s->fail_text);
     free(s->address);
@@ -636,4 +639,37 @@ const char *fake_server_alloc_status(const struct fake_server *s, const char *id
     const struct fake_alloc *a = find_alloc(s, id);
 
     return a ? a->client_status : "";
+}
+
+static void on_back_done(void *arg, enum rpc_result how, const char *text, const uint8_t *body,
+                         size_t n)
+{
+    struct fake_server *s = arg;
+
+    (void)body;
+    (void)n;
+    str_set(&s->back_error, how == RPC_OK ? "" : text);
+}
+
+static void call_session(void *arg, struct rpc_session *rs)
+{
+    struct fake_server *s = arg;
+    static const uint8_t empty_map = 0x80;
+
+    if (!s->back_method)
+        return; /* only the newest */
+    (void)rpc_call(rs, s->back_method, &empty_map, 1, 0, on_back_done, s);
+    s->back_method = NULL;
+}
+
+void fake_server_call_back(struct fake_server *s, const char *method)
+{
+    str_set(&s->back_error, NULL);
+    s->back_method = method;
+    rpc_listener_each(s->listener, call_session, s);
+}
+
+const char *fake_server_call_back_error(const struct fake_server *s)
+{
+    return s->back_error;
 }

@@ -50,6 +50,11 @@ void fake_server_fail(struct fake_server *s, const char *method, const char *tex
 void fake_server_mute(struct fake_server *s, bool mute);  /* takes requests, answers none */
 void fake_server_garbage(struct fake_server *s, bool on); /* answers bodies of the wrong shape */
 
+/* calls the agent over its own newest connection; the error text of the answer ("" = it worked)
+ * once it is there, NULL before; owned by the fake */
+void fake_server_call_back(struct fake_server *s, const char *method);
+const char *fake_server_call_back_error(const struct fake_server *s);
+
 /* an allocation with two tasks "web" and "log" in group "g", or a newer version of it */
 void fake_server_put_alloc(struct fake_server *s, const char *id, const char *desired,
                            const char *client_status);
