@@ -188,14 +188,12 @@ int rpc_listen(struct loop *l, int take_fd, const struct rpc_listen_opts *o,
 
 struct rpc_listener *rpc_listener_free(struct rpc_listener *ln)
 {
-    struct guest *g;
-
     if (!ln)
         return NULL;
     io_del(&ln->io);
     timer_stop(&ln->resume);
     ln->fd = fd_close(ln->fd);
-    while ((g = list_first(&ln->guests, struct guest, link)))
+    list_for_each (g, &ln->guests, struct guest, link)
         guest_free(g);
     ln->peers = peers_free(ln->peers);
     free(ln);

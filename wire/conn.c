@@ -47,12 +47,7 @@ struct conn *conn_unref(struct conn *c)
     if (!c || --c->refs > 0)
         return NULL;
     conn_release(c);
-    defer_stop(&c->work);
-    buf_done(&c->in);
-    free(c->peer);
-    free(c->local);
-    free(c->why);
-    free(c);
+    conn_free(c);
     return NULL;
 }
 

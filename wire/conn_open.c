@@ -62,6 +62,16 @@ static struct conn *conn_make(struct loop *l, int take_fd, bool connected,
     return c;
 }
 
+void conn_free(struct conn *c)
+{
+    defer_stop(&c->work);
+    buf_done(&c->in);
+    free(c->peer);
+    free(c->local);
+    free(c->why);
+    free(c);
+}
+
 struct conn *conn_new(struct loop *l, int take_fd, const struct conn_user *user, void *arg)
 {
     struct sockaddr_storage peer = {0};

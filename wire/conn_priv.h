@@ -43,6 +43,8 @@ struct conn {
 
 /* the connection has failed; the user hears of it next turn */
 void conn_fail(struct conn *c, int code, const char *text);
+/* when nobody holds a reference any more; everything but memory was given back */
+void conn_free(struct conn *c);
 /* callbacks of the loop */
 void conn_on_io(void *arg, uint32_t revents);
 void conn_on_timer(void *arg);

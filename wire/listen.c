@@ -20,6 +20,8 @@
 /* listen_open() and the search for whoever has an address already: the kernel's tables give the
  * socket's inode and owner, /proc/PID/fd the process. */
 
+enum { TABLE_READS = 3 };
+
 struct holder {
     bool found;
     uint64_t inode;
@@ -65,13 +67,15 @@ static void read_tcp_line(char *line, unsigned port, struct holder *ret)
     free(copy[2]);
 }
 
-/* "0000000000000000: 00000002 00000000 00010000 0001 01 23456 /path" */
+/* "0000000000000000: 00000002 00000000 00010000 0001 01 23456 /path"; the flag says that it
+ * listens: connections that nobody has accepted yet carry the same path */
 static void read_unix_line(char *line, const char *path, struct holder *ret)
 {
-    _cleanup_free_ char *copy = xstrdup(line);
-    char *name = word_at(copy, 7), *inode = word_at(line, 6);
+    _cleanup_free_ char *copy = xstrdup(line), *more = xstrdup(line);
+    char *name = word_at(copy, 7), *flags = word_at(more, 3), *inode = word_at(line, 6);
 
-    if (name && inode && str_eq(name, path) && parse_u64(inode, &ret->inode) == 0)
+    if (name && flags && inode && str_eq(name, path) && str_eq(flags, "00010000") &&
+        parse_u64(inode, &ret->inode) == 0)
         ret->found = true;
 }
 
@@ -148,17 +152,19 @@ static int say_in_use(const char *address, const struct sockaddr_storage *a, str
 {
     _cleanup_free_ char *what = NULL, *who = NULL;
     struct holder h = {0};
+    unsigned port = ntohs(((const struct sockaddr_in *)a)->sin_port); /* same place in both */
+    bool is_unix = a->ss_family == AF_UNIX;
 
-    if (a->ss_family == AF_UNIX) {
-        what = xstrdup(address);
-        search_table("/proc/net/unix", 0, address + strlen("unix:"), &h);
-    } else {
-        unsigned port = ntohs(((const struct sockaddr_in *)a)->sin_port); /* same place in both */
-
-        what = xasprintf("port %u", port);
-        search_table("/proc/net/tcp", port, NULL, &h);
-        if (!h.found)
-            search_table("/proc/net/tcp6", port, NULL, &h);
+    what = is_unix ? xstrdup(address) : xasprintf("port %u", port);
+    /* the kernel's tables may leave out a line when others come and go while they are read */
+    for (int i = 0; i < TABLE_READS && !h.found; i++) {
+        if (is_unix) {
+            search_table("/proc/net/unix", 0, address + strlen("unix:"), &h);
+        } else {
+            search_table("/proc/net/tcp", port, NULL, &h);
+            if (!h.found)
+                search_table("/proc/net/tcp6", port, NULL, &h);
+        }
     }
     if (h.found)
         who = find_process(h.inode);

@@ -99,7 +99,7 @@ void outq_drop(struct outq *q, size_t n)
         n -= q->first->len - q->first->at;
         drop_first(q);
     }
-    if (n > 0)
+    if (q->first)
         q->first->at += n;
 }
 

@@ -5,7 +5,6 @@
 
 #include "base/rand.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "codec/mp.h"
 #include "wire/pool_priv.h"
 
@@ -76,7 +75,7 @@ static struct pool_server *server_new(struct pool *p, const char *address)
 
 static void list_changed(struct pool *p)
 {
-    p->addresses = xrealloc(p->addresses, p->n_servers, sizeof(*p->addresses));
+    p->addresses = xrealloc(p->addresses, p->n_servers, sizeof(char *));
     for (size_t i = 0; i < p->n_servers; i++)
         p->addresses[i] = p->servers[i]->address;
 }
@@ -124,7 +123,7 @@ void pool_server_failed(struct pool_server *s)
 
     if (p->n_servers < 2 || p->servers[0] != s)
         return;
-    memmove(p->servers, p->servers + 1, (p->n_servers - 1) * sizeof(*p->servers));
+    memmove(p->servers, p->servers + 1, (p->n_servers - 1) * sizeof(struct pool_server *));
     p->servers[p->n_servers - 1] = s;
     list_changed(p);
 }
@@ -176,7 +175,8 @@ int pool_set_servers(struct pool *p, const char *const *addresses, size_t n)
     for (size_t i = 0; i < p->n_servers; i++)
         p->servers[i]->listed = false;
     p->n_servers = 0;
-    p->servers = mem_free(p->servers);
+    free(p->servers);
+    p->servers = xnew0_n(struct pool_server *, n);
     for (size_t i = 0; i < n; i++) {
         struct pool_server *s = server_find(p, addresses[i]);
 
@@ -185,7 +185,7 @@ int pool_set_servers(struct pool *p, const char *const *addresses, size_t n)
         if (!s)
             s = server_new(p, addresses[i]);
         s->listed = true;
-        *vec_add(&p->servers, &p->n_servers) = s;
+        p->servers[p->n_servers++] = s;
     }
     shuffle(p->servers, p->n_servers);
     list_changed(p);
@@ -229,9 +229,9 @@ static void on_pong(void *arg, enum rpc_result how, const char *text, const uint
     if (how == RPC_OK || how == RPC_ERROR) { /* it answers */
         struct pool_server *first = p->trial.order[p->trial.at];
 
-        memmove(p->trial.order + 1, p->trial.order, p->trial.at * sizeof(*p->trial.order));
+        memmove(p->trial.order + 1, p->trial.order, p->trial.at * sizeof(struct pool_server *));
         p->trial.order[0] = first;
-        memcpy(p->servers, p->trial.order, p->n_servers * sizeof(*p->servers));
+        memcpy(p->servers, p->trial.order, p->n_servers * sizeof(struct pool_server *));
         list_changed(p);
         trial_stop(p);
         return;
@@ -264,7 +264,7 @@ static void on_rebalance(void *arg)
     if (p->n_servers < 2 || p->trial.order)
         return;
     p->trial.n = p->n_servers;
-    p->trial.order = xmemdup(p->servers, p->n_servers * sizeof(*p->servers));
+    p->trial.order = xmemdup(p->servers, p->n_servers * sizeof(struct pool_server *));
     shuffle(p->trial.order, p->trial.n);
     trial_next(p);
 }
@@ -291,7 +291,6 @@ struct pool *pool_new(struct loop *l, const struct pool_opts *o)
 
 struct pool *pool_free(struct pool *p)
 {
-    struct pool_server *s;
     struct pool_call *c;
 
     if (!p)
@@ -300,7 +299,7 @@ struct pool *pool_free(struct pool *p)
     trial_stop(p);
     while ((c = list_first(&p->calls, struct pool_call, link)))
         pool_call_free(c);
-    while ((s = list_first(&p->all, struct pool_server, link)))
+    list_for_each (s, &p->all, struct pool_server, link)
         server_free(s);
     free(p->servers);
     free(p->addresses);

@@ -70,6 +70,7 @@ void rpc_calls_tell(struct rpc_session *s)
         n++;
     /* not those that fail meanwhile: done may call again */
     while (n-- > 0 && (c = list_first(&s->failed, struct rpc_call, link)))
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): a freed call is in no list */
         call_done(c, RPC_TRANSPORT, c->text, NULL, 0);
 }
 
@@ -116,8 +117,8 @@ void rpc_calls_gone(struct rpc_session *s)
         call_fail(c, s->why);
         rpc_out_free(o); /* its stream goes with the session */
     }
-    while ((o = list_first(&s->idle, struct rpc_out, link)))
-        rpc_out_free(o);
+    list_for_each (i, &s->idle, struct rpc_out, link)
+        rpc_out_free(i);
 }
 
 /* the stream broke under a call (or while idle) */

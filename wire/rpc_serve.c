@@ -235,8 +235,8 @@ static bool header_is_bad(const struct rpc_serve *v, struct rpc_header *h)
 
 static void next_request(struct rpc_serve *v)
 {
-    size_t header_len, body_len;
-    struct rpc_header h;
+    size_t header_len, body_len = 0;
+    struct rpc_header h = {0};
     int r;
 
     r = rpc_inbox_message(&v->box, &body_len);
@@ -303,6 +303,8 @@ static void pump(struct rpc_serve *v)
         return;
     v->pumping = true;
     v->ready = true;
+    /* v stays while pumping is set, whatever a handler ends */
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     while (v->ready && !v->gone && !v->busy && !v->session->dead && left-- > 0) {
         v->ready = false;
         if (v->type == RPC_TYPE_STREAMING)

@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/vec.h"
 #include "wire/yamux_priv.h"
 
 /* Streams of a session: windows, opening, both ways of ending.
@@ -64,8 +63,12 @@ struct yamux_stream *yamux_stream_new(struct yamux *y, uint32_t id)
     buf_init(&s->out, CONN_OUT_MAX);
     list_init(&s->link);
     timer_init(y->loop, &s->timer, "yamux stream", on_stream_timer, s);
-    (void)vec_add(&y->streams, &y->n_streams);
-    memmove(y->streams + i + 1, y->streams + i, (y->n_streams - 1 - i) * sizeof(*y->streams));
+    if ((y->n_streams & (y->n_streams - 1)) == 0) /* full at each power of two */
+        y->streams = xrealloc(y->streams, y->n_streams ? y->n_streams * 2 : 1,
+                              sizeof(struct yamux_stream *));
+    y->n_streams++;
+    memmove(y->streams + i + 1, y->streams + i,
+            (y->n_streams - 1 - i) * sizeof(struct yamux_stream *));
     y->streams[i] = s;
     return s;
 }
@@ -75,7 +78,8 @@ void yamux_stream_remove(struct yamux_stream *s)
     struct yamux *y = s->y;
     size_t i = place(y, s->id);
 
-    memmove(y->streams + i, y->streams + i + 1, (y->n_streams - 1 - i) * sizeof(*y->streams));
+    memmove(y->streams + i, y->streams + i + 1,
+            (y->n_streams - 1 - i) * sizeof(struct yamux_stream *));
     y->n_streams--;
     if (y->n_streams == 0)
         y->streams = mem_free(y->streams);
@@ -310,8 +314,11 @@ void yamux_on_fin(struct yamux_stream *s)
         return;
     }
     if (s->fin_sent) {
+        const struct yamux_stream_user *user = s->user;
+        void *arg = s->arg;
+
         forget_if_done(s); /* its user still has it */
-        s->user->on_eof(s->arg);
+        user->on_eof(arg);
         return;
     }
     s->user->on_eof(s->arg);

@@ -730,6 +730,18 @@ static void test_addresses_keep_their_form(void **state)
     }
 }
 
+/* what /proc calls this process: under valgrind it is valgrind */
+static const char *own_name(void)
+{
+    static char name[32];
+    FILE *f = fopen("/proc/self/comm", "re");
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%31s", name), 1);
+    (void)fclose(f);
+    return name;
+}
+
 static void test_busy_port_names_its_holder(void **state)
 {
     static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0"};
@@ -743,8 +755,8 @@ static void test_busy_port_names_its_holder(void **state)
 
         assert_int_equal(listen_open(addresses[i], &fd, &bound, &e), 0);
         assert_int_equal(listen_open(bound, &other, NULL, &e), -EADDRINUSE);
-        (void)snprintf(want, sizeof(want), "port %s is in use by test_conn (pid %d)",
-                       strrchr(bound, ':') + 1, (int)getpid());
+        (void)snprintf(want, sizeof(want), "port %s is in use by %s (pid %d)",
+                       strrchr(bound, ':') + 1, own_name(), (int)getpid());
         assert_string_equal(e.text, want);
         (void)fd_close(fd);
     }
@@ -761,7 +773,7 @@ static void test_unix_path_is_taken_over_only_from_the_dead(void **state)
                    getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", (int)getpid());
     assert_int_equal(listen_open(address, &fd, NULL, &e), 0);
     assert_int_equal(listen_open(address, &other, NULL, &e), -EADDRINUSE);
-    (void)snprintf(want, sizeof(want), "%s is in use by test_conn (pid %d)", address,
+    (void)snprintf(want, sizeof(want), "%s is in use by %s (pid %d)", address, own_name(),
                    (int)getpid());
     assert_string_equal(e.text, want);
     (void)fd_close(fd); /* as after kill -9: the file is still there */

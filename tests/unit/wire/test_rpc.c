@@ -893,12 +893,12 @@ static void test_plain_lost_connection_tells_that_nobody_waits(void **state)
 /* --- calling --- */
 
 struct answer {
-    int n;
-    enum rpc_result how;
-    char text[300];
     struct buf body;
     struct side *call_again; /* from inside done */
+    int n;
+    enum rpc_result how;
     bool inside;
+    char text[300];
 };
 
 static void on_done(void *arg, enum rpc_result how, const char *text, const uint8_t *body, size_t n)
@@ -1383,7 +1383,7 @@ static void two_done(struct two *t)
     t->c.s = rpc_session_unref(t->c.s);
     t->s.s = rpc_session_unref(t->s.s);
     conn_drop_closing(l);
-    l = loop_free(l);
+    (void)loop_free(l);
 }
 
 static void test_both_sides_call_at_once(void **state)
@@ -1489,7 +1489,7 @@ static void test_session_keeps_what_its_user_binds_to_it(void **state)
     rpc_session_close(d.s);
     turn_some(d.l, 3);
     assert_int_equal(destroyed, 1);
-    held = rpc_session_unref(held);
+    (void)rpc_session_unref(held);
     d.s = rpc_session_unref(d.s);
     assert_int_equal(d.gone, 1); /* so the request holds it no more */
     assert_int_equal(destroyed, 2);
