@@ -40,7 +40,7 @@ bool buf_reserve(struct buf *b, size_t n)
     cap = b->cap ? b->cap : 64;
     while (cap < want)
         cap *= 2;
-    if (cap > b->max + 1)
+    if (cap - 1 > b->max)
         cap = b->max + 1;
     p = try_realloc(b->p, cap);
     if (!p) {

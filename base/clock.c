@@ -134,6 +134,14 @@ static int parse_zone(const char **s, int16_t *ret_min)
     return 0;
 }
 
+static int days_in(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+    return days[month - 1] + (month == 2 && leap);
+}
+
 int gotime_parse(const char *s, struct gotime *ret)
 {
     struct tm tm = {0};
@@ -157,7 +165,7 @@ int gotime_parse(const char *s, struct gotime *ret)
     if (tm.tm_min < 0 || tm.tm_min > 59 || !take_char(&s, ':'))
         return -EINVAL;
     tm.tm_sec = take_digits(&s, 2);
-    if (tm.tm_sec < 0 || tm.tm_sec > 60)
+    if (tm.tm_sec < 0 || tm.tm_sec > 59 || tm.tm_mday > days_in(year, month))
         return -EINVAL;
     if (take_char(&s, '.')) {
         if (*s < '0' || *s > '9')

@@ -124,6 +124,8 @@ int dir_make(const char *path, unsigned mode, struct err *e)
     _cleanup_free_ char *copy = xstrdup(path);
     struct stat st;
 
+    if (!*path)
+        return err_set(e, -EINVAL, "a folder without a name cannot be made");
     for (char *p = copy + 1;; p++) {
         char c = *p;
 

@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -207,6 +209,25 @@ static void write_journal(enum log_level level, int code, const char *line, cons
         free(owned[i]);
 }
 
+/* Writes all of it or says no, without ever waiting: a pipe that has room takes PIPE_BUF bytes at
+ * once.  The descriptor is shared with others, so it must not be made non-blocking. */
+static bool write_now(int fd, const uint8_t *p, size_t n)
+{
+    while (n > 0) {
+        struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+        ssize_t done;
+
+        if (poll(&poll_fd, 1, 0) != 1 || !(poll_fd.revents & POLLOUT))
+            return false;
+        done = write(fd, p, MIN(n, (size_t)PIPE_BUF));
+        if (done <= 0)
+            return false;
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
 int log_record(enum log_level level, int code, const char *msg, const char *file, int line,
                const char *func, const struct log_field *fields, size_t n)
 {
@@ -228,10 +249,11 @@ int log_record(enum log_level level, int code, const char *msg, const char *file
                       state.json ? buf_str(&b) : buf_str(&b) + strcspn(buf_str(&b), "]") + 1, file,
                       line, func, fields, n);
     }
-    b.failed = false;
+    b.failed = false; /* too long: cut, but still a line */
+    b.max++;
     buf_add_byte(&b, '\n');
     ring_add(buf_str(&b), b.len);
-    if (!to_journal() && write(STDERR_FILENO, b.p, b.len) != (ssize_t)b.len)
+    if (!to_journal() && !write_now(STDERR_FILENO, b.p, b.len))
         state.dropped++;
     errno = saved;
     return code;

@@ -28,6 +28,7 @@ struct child_watch {
     sd_event_source *source;
     void (*fn)(void *arg, pid_t pid, int wait_status);
     void *arg;
+    bool ended; /* fn is running: what follows frees it */
 };
 
 struct loop {
@@ -340,6 +341,7 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *arg)
     int status = si->si_code == CLD_EXITED ? si->si_status << 8 : si->si_status & 0x7f;
 
     (void)s;
+    w->ended = true;
     w->fn(w->arg, si->si_pid, status);
     (void)sd_event_source_disable_unref(w->source);
     free(w);
@@ -371,7 +373,7 @@ int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *arg, pid_t pid, in
 
 struct child_watch *loop_child_cancel(struct child_watch *w)
 {
-    if (w) {
+    if (w && !w->ended) {
         (void)sd_event_source_disable_unref(w->source);
         free(w);
     }

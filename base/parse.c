@@ -161,7 +161,7 @@ static int duration_part(const char **s, uint64_t *total)
         return -EINVAL;
     *s += len;
     if (__builtin_mul_overflow(whole, unit, &part) ||
-        __builtin_add_overflow(part, (uint64_t)(fraction / scale * (double)unit), &part) ||
+        __builtin_add_overflow(part, (uint64_t)(fraction * ((double)unit / scale)), &part) ||
         __builtin_add_overflow(*total, part, total))
         return -ERANGE;
     return 0;

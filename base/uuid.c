@@ -1,6 +1,7 @@
 #include "base/uuid.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -65,6 +66,18 @@ int uuid_parse(const char *s, struct uuid *ret)
     return 0;
 }
 
+/* Go's %#U: the character is shown when it can be printed */
+static int bad_digit(struct err *e, unsigned char c)
+{
+    char shown[8] = "";
+
+    if (c >= 0x20 && c < 0x7f)
+        (void)snprintf(shown, sizeof(shown), " '%c'", c);
+    else if (c > 0xa0 && c != 0xad)
+        (void)snprintf(shown, sizeof(shown), " '%c%c'", 0xc0 | c >> 6, 0x80 | (c & 0x3f));
+    return err_set(e, -EINVAL, "Invalid UUID: encoding/hex: invalid byte: U+%04X%s", c, shown);
+}
+
 /* texts of hashicorp/go-memdb index.go, as they reach users of Nomad's API */
 int uuid_index(const char *s, bool prefix, struct uuid *ret, size_t *ret_n, struct err *e)
 {
@@ -91,8 +104,7 @@ int uuid_index(const char *s, bool prefix, struct uuid *ret, size_t *ret_n, stru
         int d = hex_digit(digits[i]);
 
         if (d < 0)
-            return err_set(e, -EINVAL, "Invalid UUID: encoding/hex: invalid byte: U+%04X '%c'",
-                           (unsigned)(unsigned char)digits[i], digits[i]);
+            return bad_digit(e, (unsigned char)digits[i]);
         if (i / 2 < UUID_BYTES)
             u.b[i / 2] = (uint8_t)(u.b[i / 2] << 4 | d);
     }

@@ -83,6 +83,16 @@ static void deliver(struct writer *w)
     }
 }
 
+/* what a done() of the last ones has submitted, when the thread is gone already */
+static void run_rest(struct writer *w)
+{
+    for (struct writer_job *j; (j = queue_take(&w->todo));) {
+        j->run(j);
+        w->pending--;
+        j->done(j);
+    }
+}
+
 static void on_event(void *arg, uint32_t revents)
 {
     struct writer *w = arg;
@@ -135,6 +145,7 @@ struct writer *writer_free(struct writer *w)
     (void)pthread_mutex_unlock(&w->lock);
     (void)pthread_join(w->thread, NULL);
     deliver(w);
+    run_rest(w);
     io_del(&w->io);
     (void)close(w->event_fd);
     (void)pthread_cond_destroy(&w->wake);
