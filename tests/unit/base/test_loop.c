@@ -1,0 +1,473 @@
+/* The event loop: sockets, timers, deferred calls, signals, children; deleting inside callbacks. */
+#include "base/loop.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/rand.h"
+#include "tests/support/wire_loop.h"
+
+static struct loop *l;
+
+static int setup(void **state)
+{
+    (void)state;
+    loop_block_signals();
+    return loop_new(&l);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    clock_fake(false, 0, 0);
+    l = loop_free(l);
+    return 0;
+}
+
+/* ---- timers ---- */
+
+struct tick {
+    struct timer t;
+    int id;
+    int fired;
+    uint64_t again_ns; /* set again from the callback */
+    struct tick *stop; /* stopped from the callback */
+};
+
+static int order[2000];
+static size_t n_order;
+
+static void on_tick(void *arg)
+{
+    struct tick *k = arg;
+
+    assert_false(timer_armed(&k->t)); /* inside its callback it is not */
+    k->fired++;
+    if (n_order < ARRAY_LEN(order))
+        order[n_order++] = k->id;
+    if (k->stop)
+        timer_stop(&k->stop->t);
+    if (k->again_ns)
+        timer_set(&k->t, k->again_ns);
+}
+
+static void init(struct tick *k, int id)
+{
+    *k = (struct tick){.id = id};
+    timer_init(l, &k->t, "test", on_tick, k);
+}
+
+static void test_timers_fire_in_order_of_time(void **state)
+{
+    struct tick k[50];
+
+    (void)state;
+    clock_fake(true, 1000, 0);
+    n_order = 0;
+    for (int i = 0; i < 50; i++) {
+        init(&k[i], i);
+        timer_set(&k[i].t, (uint64_t)(i * 37 % 50) + 1);
+    }
+    assert_int_equal(loop_next_timer(l), 1001);
+    assert_int_equal(loop_run_due(l), 0);
+    clock_fake_advance(25);
+    assert_int_equal(loop_run_due(l), 25);
+    clock_fake_advance(100);
+    assert_int_equal(loop_run_due(l), 25);
+    for (size_t i = 1; i < n_order; i++)
+        assert_true(order[i - 1] * 37 % 50 < order[i] * 37 % 50);
+    assert_int_equal(loop_next_timer(l), UINT64_MAX);
+}
+
+static void test_timers_are_moved_and_stopped(void **state)
+{
+    struct tick a, b, never = {0};
+
+    (void)state;
+    clock_fake(true, 1000, 0);
+    init(&a, 1);
+    init(&b, 2);
+    timer_set(&a.t, 10);
+    timer_set(&b.t, 20);
+    timer_set(&a.t, 30); /* moved behind b */
+    assert_int_equal(loop_next_timer(l), 1020);
+    timer_stop(&b.t);
+    timer_stop(&b.t);
+    timer_stop(&never.t); /* never initialised */
+    assert_int_equal(loop_next_timer(l), 1030);
+    timer_set_at(&b.t, 5); /* long past */
+    assert_int_equal(loop_run_due(l), 1);
+    assert_int_equal(b.fired, 1);
+    timer_set(&b.t, UINT64_MAX); /* for ever */
+    assert_true(timer_armed(&b.t));
+    clock_fake_advance(30);
+    assert_int_equal(loop_run_due(l), 1);
+    assert_int_equal(a.fired, 1);
+    timer_stop(&b.t);
+}
+
+static void test_timers_set_and_stop_each_other(void **state)
+{
+    struct tick a, b;
+
+    (void)state;
+    clock_fake(true, 1000, 0);
+    init(&a, 1);
+    init(&b, 2);
+    a.stop = &b;
+    a.again_ns = 5;
+    timer_set(&a.t, 10);
+    timer_set(&b.t, 10);
+    timer_set(&b.t, 11);
+    clock_fake_advance(20);
+    assert_int_equal(loop_run_due(l), 1); /* again_ns counts from now, so not twice */
+    assert_int_equal(b.fired, 0);
+    assert_true(timer_armed(&a.t));
+    clock_fake_advance(5);
+    assert_int_equal(loop_run_due(l), 1);
+    assert_int_equal(a.fired, 2);
+    timer_stop(&a.t);
+}
+
+static void test_timers_survive_a_random_life(void **state)
+{
+    enum { N = 200 };
+    static struct tick k[N];
+    static uint64_t at[N];
+
+    (void)state;
+    clock_fake(true, 1, 0);
+    rand_seed(5);
+    for (int i = 0; i < N; i++) {
+        init(&k[i], i);
+        at[i] = 0;
+    }
+    for (int round = 0; round < 20000; round++) {
+        size_t i = rand_below(N);
+        uint64_t in = rand_below(500), first = UINT64_MAX;
+        int fired = 0;
+
+        if (rand_below(4)) {
+            timer_set(&k[i].t, in);
+            at[i] = clock_boot_ns() + in;
+        } else {
+            timer_stop(&k[i].t);
+            at[i] = 0;
+        }
+        clock_fake_advance(rand_below(5));
+        for (int j = 0; j < N; j++) {
+            if (at[j] && at[j] <= clock_boot_ns()) {
+                fired++;
+                at[j] = 0;
+            } else if (at[j] && at[j] < first) {
+                first = at[j];
+            }
+        }
+        assert_int_equal(loop_run_due(l), fired);
+        assert_true(loop_next_timer(l) == first);
+    }
+    rand_seed(0);
+    for (int i = 0; i < N; i++)
+        timer_stop(&k[i].t);
+}
+
+static void test_timers_fire_in_real_time(void **state)
+{
+    struct tick a, b;
+    uint64_t start = clock_boot_ns();
+
+    (void)state;
+    init(&a, 1);
+    init(&b, 2);
+    timer_set(&a.t, 20 * NSEC_PER_MSEC);
+    timer_set(&b.t, NSEC_PER_SEC);
+    timer_stop(&b.t);
+    turn_until(l, a.fired);
+    assert_true(clock_boot_ns() - start >= 20 * NSEC_PER_MSEC);
+    assert_int_equal(b.fired, 0);
+    timer_set(&a.t, 0);
+    turn_until(l, a.fired == 2);
+}
+
+/* ---- sockets ---- */
+
+struct end {
+    struct io io;
+    int fd;
+    int calls;
+    uint32_t last;
+    struct end *del; /* deleted from the callback */
+};
+
+static void on_io(void *arg, uint32_t revents)
+{
+    struct end *e = arg;
+    char c;
+
+    e->calls++;
+    e->last = revents;
+    if (revents & EPOLLIN)
+        (void)!recv(e->fd, &c, 1, MSG_DONTWAIT);
+    if (e->del)
+        io_del(&e->del->io);
+}
+
+static void open_pair(struct end *a, struct end *b)
+{
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    *a = (struct end){.fd = fds[0]};
+    *b = (struct end){.fd = fds[1]};
+}
+
+static void close_pair(struct end *a, struct end *b)
+{
+    io_del(&a->io);
+    io_del(&b->io);
+    (void)close(a->fd);
+    (void)close(b->fd);
+}
+
+static void test_io_tells_what_is_ready(void **state)
+{
+    struct end a, b;
+
+    (void)state;
+    open_pair(&a, &b);
+    assert_int_equal(io_add(l, &a.io, a.fd, EPOLLIN, "a", on_io, &a), 0);
+    turn_some(l, 2);
+    assert_int_equal(a.calls, 0);
+    assert_int_equal(write(b.fd, "x", 1), 1);
+    turn_until(l, a.calls);
+    assert_true(a.last & EPOLLIN);
+    io_set(&a.io, EPOLLIN | EPOLLOUT);
+    turn_until(l, a.calls == 2);
+    assert_int_equal(a.last, EPOLLOUT);
+    io_set(&a.io, 0);
+    assert_int_equal(write(b.fd, "x", 1), 1);
+    turn_some(l, 3);
+    assert_int_equal(a.calls, 2);
+    io_set(&a.io, EPOLLIN);
+    turn_until(l, a.calls == 3);
+    (void)shutdown(b.fd, SHUT_RDWR);
+    turn_until(l, a.last & EPOLLHUP);
+    close_pair(&a, &b);
+}
+
+static void test_io_deleted_by_another_is_not_called(void **state)
+{
+    struct end a, b, c, d;
+
+    (void)state;
+    open_pair(&a, &b);
+    open_pair(&c, &d);
+    assert_int_equal(io_add(l, &a.io, a.fd, EPOLLIN, "a", on_io, &a), 0);
+    assert_int_equal(io_add(l, &c.io, c.fd, EPOLLIN, "c", on_io, &c), 0);
+    a.del = &c;
+    c.del = &a;
+    assert_int_equal(write(b.fd, "x", 1), 1);
+    assert_int_equal(write(d.fd, "x", 1), 1);
+    turn_some(l, 5);
+    assert_int_equal(a.calls + c.calls, 1); /* the first one deleted the second */
+    close_pair(&a, &b);
+    close_pair(&c, &d);
+}
+
+static void test_io_may_delete_itself(void **state)
+{
+    struct end a, b;
+
+    (void)state;
+    open_pair(&a, &b);
+    assert_int_equal(io_add(l, &a.io, a.fd, EPOLLIN | EPOLLOUT, "a", on_io, &a), 0);
+    a.del = &a;
+    turn_some(l, 3);
+    assert_int_equal(a.calls, 1);
+    assert_null(a.io.loop);
+    io_set(&a.io, EPOLLIN); /* harmless now */
+    close_pair(&a, &b);
+}
+
+static void test_io_add_says_what_is_wrong(void **state)
+{
+    struct io io = {0};
+
+    (void)state;
+    assert_true(io_add(l, &io, -1, EPOLLIN, "bad", on_io, NULL) < 0);
+    assert_null(io.loop);
+    io_del(&io);
+}
+
+/* ---- defer ---- */
+
+struct later {
+    struct defer d;
+    int calls;
+    bool again;
+    struct later *stop;
+};
+
+static void on_later(void *arg)
+{
+    struct later *x = arg;
+
+    x->calls++;
+    if (x->stop)
+        defer_stop(&x->stop->d);
+    if (x->again && x->calls < 3)
+        defer_set(&x->d);
+}
+
+static void test_defer_runs_once_after_the_callback(void **state)
+{
+    struct later a = {0}, b = {0}, c = {.again = true};
+
+    (void)state;
+    defer_init(l, &a.d, on_later, &a);
+    defer_init(l, &b.d, on_later, &b);
+    defer_init(l, &c.d, on_later, &c);
+    a.stop = &b;
+    defer_set(&a.d);
+    defer_set(&a.d); /* set already */
+    defer_set(&b.d);
+    defer_set(&c.d);
+    assert_int_equal(a.calls, 0);
+    turn_until(l, c.calls == 3);
+    turn_some(l, 2);
+    assert_int_equal(a.calls, 1);
+    assert_int_equal(b.calls, 0);
+    assert_int_equal(c.calls, 3);
+    defer_stop(&a.d);
+}
+
+/* ---- signals, children, quitting ---- */
+
+static int last_signal;
+
+static void on_signal(void *arg, int signo)
+{
+    *(int *)arg = signo;
+}
+
+static void test_signals_arrive_in_the_loop(void **state)
+{
+    (void)state;
+    last_signal = 0;
+    assert_int_equal(loop_on_signal(l, SIGHUP, on_signal, &last_signal), 0);
+    assert_int_equal(kill(getpid(), SIGHUP), 0);
+    turn_until(l, last_signal == SIGHUP);
+}
+
+struct watched {
+    struct child_watch *w;
+    pid_t pid;
+    int status, calls;
+    bool cancel;
+};
+
+static void on_child(void *arg, pid_t pid, int status)
+{
+    struct watched *c = arg;
+
+    assert_int_equal(pid, c->pid);
+    c->status = status;
+    c->calls++;
+    if (c->cancel)
+        c->w = loop_child_cancel(c->w); /* as an owner that frees all it has would */
+}
+
+static void start_child(struct watched *c, int code)
+{
+    c->pid = fork();
+    assert_true(c->pid >= 0);
+    if (c->pid == 0) {
+        if (code < 0)
+            (void)raise(SIGKILL);
+        _exit(code);
+    }
+    assert_int_equal(loop_on_child(l, c->pid, on_child, c, &c->w), 0);
+}
+
+static void test_children_are_reaped_with_their_status(void **state)
+{
+    struct watched a = {0}, b = {0}, c = {.cancel = true};
+
+    (void)state;
+    start_child(&a, 7);
+    start_child(&b, -1);
+    start_child(&c, 0);
+    turn_until(l, a.calls && b.calls && c.calls);
+    assert_true(WIFEXITED(a.status));
+    assert_int_equal(WEXITSTATUS(a.status), 7);
+    assert_true(WIFSIGNALED(b.status));
+    assert_int_equal(WTERMSIG(b.status), SIGKILL);
+    turn_some(l, 2);
+    assert_int_equal(a.calls + b.calls + c.calls, 3);
+    assert_int_equal(waitpid(a.pid, NULL, WNOHANG), -1); /* reaped */
+}
+
+static void test_child_cancelled_is_left_to_the_caller(void **state)
+{
+    struct watched a = {0};
+
+    (void)state;
+    start_child(&a, 3);
+    a.w = loop_child_cancel(a.w);
+    assert_null(a.w);
+    assert_int_equal(waitpid(a.pid, &a.status, 0), a.pid);
+    turn_some(l, 2);
+    assert_int_equal(a.calls, 0);
+    assert_null(loop_child_cancel(NULL));
+}
+
+static void quit_with_5(void *arg)
+{
+    loop_quit(arg, 5);
+}
+
+static void test_run_returns_the_code_of_quit(void **state)
+{
+    struct timer t;
+
+    (void)state;
+    timer_init(l, &t, "quit", quit_with_5, l);
+    timer_set(&t, NSEC_PER_MSEC);
+    assert_int_equal(loop_run(l), 5);
+    timer_stop(&t);
+    loop_notify("STATUS=%s", "nobody listens");
+    assert_non_null(loop_sd(l));
+    assert_null(loop_free(NULL));
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_timers_fire_in_order_of_time),
+        TEST(test_timers_are_moved_and_stopped),
+        TEST(test_timers_set_and_stop_each_other),
+        TEST(test_timers_survive_a_random_life),
+        TEST(test_timers_fire_in_real_time),
+        TEST(test_io_tells_what_is_ready),
+        TEST(test_io_deleted_by_another_is_not_called),
+        TEST(test_io_may_delete_itself),
+        TEST(test_io_add_says_what_is_wrong),
+        TEST(test_defer_runs_once_after_the_callback),
+        TEST(test_signals_arrive_in_the_loop),
+        TEST(test_children_are_reaped_with_their_status),
+        TEST(test_child_cancelled_is_left_to_the_caller),
+        TEST(test_run_returns_the_code_of_quit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
