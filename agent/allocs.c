@@ -63,7 +63,12 @@ static bool failed(struct allocs *a, enum call_result how, const char *text, uin
         session_contact(a->o.session, true, "");
         return false;
     }
-    session_contact(a->o.session, how != CALL_UNREACHABLE, text);
+    if (how == CALL_TIMEOUT && a->step == STEP_POLL) {
+        /* the connection broke meanwhile and the server blocks anew: says nothing about it */
+        retry_in(a, rand_below(SEC));
+        return true;
+    }
+    session_contact(a->o.session, !call_lost(how), text);
     retry_in(a, spread(how == CALL_NO_LEADER ? 2 : base_sec));
     if (how == CALL_UNKNOWN || how == CALL_DENIED || how == CALL_MISMATCH)
         session_unknown(a->o.session, text);

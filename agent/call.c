@@ -50,7 +50,7 @@ static void on_done(void *arg, enum rpc_result how, const char *text, const uint
         return;
     }
     if (how != RPC_OK) {
-        c->done(c->arg, CALL_UNREACHABLE, text, NULL);
+        c->done(c->arg, how == RPC_TIMEOUT ? CALL_TIMEOUT : CALL_UNREACHABLE, text, NULL);
         return;
     }
     if (!d) {

@@ -12,7 +12,8 @@
 
 enum call_result {
     CALL_OK,
-    CALL_UNREACHABLE, /* no server, connection lost, no answer in time */
+    CALL_UNREACHABLE, /* no server, connection lost */
+    CALL_TIMEOUT,     /* no answer in time */
     CALL_UNKNOWN,     /* "node not found" and its kind: register (again) */
     CALL_MISMATCH,    /* "node secret ID does not match" */
     CALL_DENIED,      /* "Permission denied" and its kind */
@@ -39,6 +40,10 @@ void call_cancel(struct call *c);
 static inline bool call_busy(const struct call *c)
 {
     return c->pc != NULL;
+}
+static inline bool call_lost(enum call_result how)
+{
+    return how == CALL_UNREACHABLE || how == CALL_TIMEOUT;
 }
 /* what an error text of a server means */
 enum call_result call_classify(const char *text);

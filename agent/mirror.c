@@ -114,7 +114,12 @@ static void on_reply(void *arg, enum call_result how, const char *text, void *ob
     const struct single_node_response *r = obj;
     bool fast = clock_boot_ns() - m->asked_ns < SEC;
 
-    session_contact(m->o.session, how != CALL_UNREACHABLE, text);
+    if (how == CALL_TIMEOUT) {
+        /* the connection broke meanwhile and the server blocks anew: says nothing about it */
+        retry_in(m, rand_below(SEC));
+        return;
+    }
+    session_contact(m->o.session, !call_lost(how), text);
     if (how != CALL_OK) {
         log_debug("cannot read the own node from a server", KV("error", text));
         retry_in(m, 30 * SEC + rand_below(30 * SEC));

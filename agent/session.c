@@ -95,7 +95,7 @@ static void on_ping(void *arg, enum call_result how, const char *text, void *obj
     struct session *s = arg;
 
     (void)obj;
-    if (how == CALL_UNREACHABLE) {
+    if (call_lost(how)) {
         session_lost_contact(s, "Status.Ping", text);
         timer_set(&s->retry, retry_delay(s));
         return;
@@ -205,7 +205,7 @@ static void on_register(void *arg, enum call_result how, const char *text, void 
 {
     struct session *s = arg;
 
-    if (how == CALL_UNREACHABLE) {
+    if (call_lost(how)) {
         session_lost_contact(s, "Node.Register", text);
         timer_set(&s->retry, retry_delay(s));
         return;

@@ -65,7 +65,7 @@ static void on_beat(void *arg, enum call_result how, const char *text, void *obj
 {
     struct session *s = arg;
 
-    if (how == CALL_UNREACHABLE)
+    if (call_lost(how))
         session_lost_contact(s, "Node.UpdateStatus", text);
     else
         session_got_contact(s);

@@ -53,7 +53,7 @@ static unsigned free_port(void)
 static int setup(void **state)
 {
     struct whole *w = xnew0(struct whole);
-    void *fixture;
+    void *fixture = NULL;
 
     assert_int_equal(fixture_setup(&fixture), 0);
     w->f = fixture;

@@ -272,6 +272,17 @@ static void test_return_of_the_server_ends_all_back_offs(void **state)
     assert_string_equal(fake_server_alloc_status(f->a, ALLOC_1), "failed");
 }
 
+static void test_poll_that_outlives_its_time_is_no_lost_server(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f); /* the fake blocks for ever: as a server does that was asked anew after a cut */
+    pass(f, 1000 * SEC);
+    assert_in_range(n_polls(f), 4, 6);
+    assert_int_equal(f->contacts, 1);
+    assert_string_equal(status(f).error, "");
+}
+
 static void test_failing_poll_backs_off(void **state)
 {
     struct fixture *f = *state;
@@ -325,6 +336,7 @@ int main(void)
         TEST(test_remembered_verdicts_can_be_reported_again),
         TEST(test_short_loss_of_the_connection_costs_nothing),
         TEST(test_return_of_the_server_ends_all_back_offs),
+        TEST(test_poll_that_outlives_its_time_is_no_lost_server),
         TEST(test_failing_poll_backs_off),
         TEST(test_poll_by_another_secret_registers_again),
         TEST(test_garbage_lists_do_no_harm),

@@ -23,7 +23,7 @@ static int setup(void **state)
 {
     struct names *n = xnew0(struct names);
     _cleanup_free_ char *text = NULL;
-    void *fixture;
+    void *fixture = NULL;
     struct err e;
 
     assert_int_equal(fixture_setup(&fixture), 0);
