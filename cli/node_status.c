@@ -23,7 +23,7 @@ static const struct flag status_flags[] = {
     {"json", FLAG_BOOL, offsetof(T, json), NULL, "The object of the API, indented."},
     {"allocs", FLAG_BOOL, offsetof(T, allocs), NULL, "Lists: the number of running allocations."},
     {"os", FLAG_BOOL, offsetof(T, os), NULL, "Lists: the operating system."},
-    {"quiet", FLAG_BOOL, offsetof(T, quiet), NULL, "Lists: only the IDs."},
+    {"quiet", FLAG_BOOL, offsetof(T, quiet), NULL, "Lists: only the whole IDs."},
     {"filter", FLAG_STR, offsetof(T, filter), "<expression>", "Lists: only nodes that match."},
     {"per-page", FLAG_STR, offsetof(T, per_page), "<n>", "Lists: at most this many nodes."},
     {"page-token", FLAG_STR, offsetof(T, page_token), "<token>", "Lists: from here on."},
@@ -155,7 +155,6 @@ static int find_node(struct client *c, const char *given, const struct status_op
     struct buf target _cleanup_buf_ = BUF_INIT(4096), out _cleanup_buf_ = BUF_INIT(HTTP_REPLY_MAX);
     _cleanup_free_ char *prefix = sanitize_prefix(given);
     _cleanup_(stubs_done) struct stubs nodes = {0};
-    struct node_list_opts how = {.verbose = o->verbose};
     struct err e = {0};
 
     if (strlen(given) == 1) {
@@ -171,7 +170,7 @@ static int find_node(struct client *c, const char *given, const struct status_op
         return EXIT_ERROR;
     }
     if (nodes.n > 1) {
-        view_nodes(nodes.v, nodes.n, &how, &out);
+        view_matches(nodes.v, nodes.n, o->verbose, &out);
         (void)fprintf(stderr, "Prefix matched multiple nodes\n\n%s", buf_str(&out));
         return EXIT_ERROR;
     }
@@ -267,6 +266,10 @@ static int run(struct invocation *in)
         (void)fputs("This command takes either one or no arguments\n"
                     "For additional help try 'picket node status -help'\n",
                     stderr);
+        return EXIT_ERROR;
+    }
+    if (o->quiet && (o->verbose || o->json)) {
+        (void)fputs("-quiet cannot be used with -verbose or -json\n", stderr);
         return EXIT_ERROR;
     }
     c = remote_open(&in->meta);

@@ -83,7 +83,7 @@ void view_nodes(const struct node_stub *nodes, size_t n, const struct node_list_
 
     if (o->quiet) {
         for (size_t i = 0; i < n; i++)
-            buf_printf(out, "%s\n", short_id(nodes[i].id, o->verbose, id));
+            buf_printf(out, "%s\n", short_id(nodes[i].id, true, id));
         return;
     }
     if (n == 0)
@@ -94,6 +94,25 @@ void view_nodes(const struct node_stub *nodes, size_t n, const struct node_list_
         list_row(&t, &nodes[i], o);
         if (o->running)
             table_cellf(&t, "%" PRId64, o->running[i]);
+    }
+    table_print(&t, out);
+    table_done(&t);
+}
+
+void view_matches(const struct node_stub *nodes, size_t n, bool verbose, struct buf *out)
+{
+    struct table t;
+    char id[64];
+
+    table_init(&t, "ID|DC|Name|Class|Drain|Eligibility|Status");
+    for (size_t i = 0; i < n; i++) {
+        table_cell(&t, short_id(nodes[i].id, verbose, id));
+        table_cell(&t, nodes[i].datacenter);
+        table_cell(&t, nodes[i].name);
+        table_cell(&t, nodes[i].node_class);
+        table_cell(&t, nodes[i].drain ? "true" : "false");
+        table_cell(&t, nodes[i].scheduling_eligibility);
+        table_cell(&t, nodes[i].status);
     }
     table_print(&t, out);
     table_done(&t);
@@ -117,6 +136,18 @@ static void drain_text(const struct node *n, char *ret, size_t size)
                                                    : "no deadline",
                    n->drain_strategy->deadline >= 0 && when[0] ? " deadline" : "",
                    n->drain_strategy->ignore_system_jobs ? "; ignoring system jobs" : "");
+}
+
+/* what the attributes driver.<name> = 1 say (nomad command/node_status.go nodeDrivers) */
+static void attribute_drivers(const struct node *n, struct buf *ret)
+{
+    for (size_t i = 0; i < n->attributes.n; i++) {
+        const struct strpair *a = &n->attributes.items[i];
+        const char *name = a->key + strlen("driver.");
+
+        if (str_starts(a->key, "driver.") && !strchr(name, '.') && strcmp(a->value, "1") == 0)
+            buf_printf(ret, "%s%s", ret->len ? "," : "", name);
+    }
 }
 
 static void driver_names(const struct node *n, struct buf *ret)
@@ -147,7 +178,10 @@ static void show_names(const struct node_detail *d, struct table *t)
         buf_printf(&volumes, "%s%s", i ? "," : "", n->host_volumes[i].key);
     for (size_t i = 0; i < n->n_host_networks; i++)
         buf_printf(&networks, "%s%s", i ? "," : "", n->host_networks[i].key);
-    driver_names(n, &drivers);
+    if (d->is_short)
+        attribute_drivers(n, &drivers);
+    else
+        driver_names(n, &drivers);
     pair_names(t, "Host Volumes", &volumes);
     pair_names(t, "Host Networks", &networks);
     table_pair(t, "CSI Volumes", NULL);
@@ -419,6 +453,8 @@ static void show_map(const char *heading, const struct strmap *m, struct buf *ou
     table_init_pairs(&t);
     for (size_t i = 0; i < m->n; i++)
         table_pair(&t, m->items[i].key, m->items[i].value);
+    if (m->n == 0)
+        buf_add_byte(out, '\n');
     table_print(&t, out);
     table_done(&t);
 }

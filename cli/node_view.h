@@ -13,6 +13,9 @@ struct node_list_opts {
 void view_nodes(const struct node_stub *nodes, size_t n, const struct node_list_opts *o,
                 struct buf *out);
 
+/* those that a prefix matches, for the complaint about it */
+void view_matches(const struct node_stub *nodes, size_t n, bool verbose, struct buf *out);
+
 struct node_detail {
     const struct node *node;
     const struct seen_alloc *allocs;

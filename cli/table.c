@@ -121,8 +121,7 @@ void format_ibytes(uint64_t bytes, char ret[32])
     (void)snprintf(ret, 32, v < 10 ? "%.1f %s" : "%.0f %s", v, units[u]);
 }
 
-/* the two largest of year, month, day, hour, minute, second (nomad command/helpers.go
- * prettyTimeDiff) */
+/* the two largest units that are not zero (nomad command/helpers.go prettyTimeDiff) */
 void format_ago(int64_t then_ns, int64_t now_ns, char ret[32])
 {
     static const struct {
@@ -140,19 +139,16 @@ void format_ago(int64_t then_ns, int64_t now_ns, char ret[32])
     size_t at = 0;
     unsigned shown = 0;
 
-    ret[0] = 0;
     if (then_ns <= 0) {
         (void)snprintf(ret, 32, "<none>");
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(units) && shown < 2; i++) {
         int64_t n = left / units[i].seconds;
+        bool last = i + 1 == ARRAY_LEN(units);
 
-        if (n == 0 && !(i + 1 == ARRAY_LEN(units) && shown == 0)) {
-            if (shown)
-                break;
+        if (n == 0 && !(last && shown == 0))
             continue;
-        }
         at += (size_t)snprintf(ret + at, 32 - at, "%lld%s", (long long)n, units[i].unit);
         left %= units[i].seconds;
         shown++;

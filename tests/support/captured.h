@@ -1,0 +1,17 @@
+/* tests/support/captured.h - a command run in this process with its outputs caught. */
+#pragma once
+
+#include "base/mem.h"
+
+struct captured {
+    int status;
+    char *out, *err; /* owned */
+};
+void captured_done(struct captured *c);
+#define _cleanup_captured_ _cleanup_(captured_done)
+
+/* runs fn(argc, argv) with argv = {"program", args...}; releases what c held */
+void captured_run(struct captured *c, int (*fn)(int argc, char **argv), const char *const *args,
+                  size_t n);
+/* the same with the arguments listed; NULL ends them */
+void captured_args(struct captured *c, int (*fn)(int argc, char **argv), ...);
