@@ -1,7 +1,7 @@
 /* model/resources.c - descriptor tables of a node's resources (fact: rpc-wire 10.2, http-api 5.4).
  *
- * Newer releases leave zero fields of NetworkResource and Port out; the seed form with all fields is
- * kept, which every peer reads.
+ * Newer releases leave zero fields of NetworkResource and Port out; the seed form with all fields
+ * is kept, which every peer reads.
  */
 #include "model/resources.h"
 
