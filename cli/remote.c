@@ -60,7 +60,11 @@ int remote_get(struct client *c, const char *target, const struct desc *d, void 
     if (r < 0)
         return r;
     r = js_decode(d, buf_str(&reply.body), reply.body.len, ret, e);
-    return r < 0 ? err_wrap(e, r, "cannot read the answer of %s", target) : 0;
+    if (r < 0) {
+        ops_clear(d, ret);
+        return err_wrap(e, r, "cannot read the answer of %s", target);
+    }
+    return 0;
 }
 
 struct items {
@@ -82,13 +86,17 @@ static int decode_array(const struct buf *body, const struct desc *d, struct ite
     };
     const struct desc wrapper = {"list", sizeof(struct items), &field, 1, 0};
     struct buf text _cleanup_buf_ = BUF_INIT(HTTP_REPLY_MAX + 64);
+    int r;
 
     buf_add_str(&text, "{\"Items\":");
     buf_add(&text, buf_str(body), body->len);
     buf_add_str(&text, "}");
     if (buf_ok(&text) < 0)
         return err_set(e, -ENOMEM, "the answer is too large");
-    return js_decode(&wrapper, buf_str(&text), text.len, ret, e);
+    r = js_decode(&wrapper, buf_str(&text), text.len, ret, e);
+    if (r < 0)
+        ops_clear(&wrapper, ret);
+    return r;
 }
 
 int remote_list(struct client *c, const char *target, const struct desc *d, void *ret_items,

@@ -8,7 +8,7 @@
 
 /* prints "Error initializing client: ..." itself; NULL then */
 struct client *remote_open(const struct meta *m);
-/* GET and decode an object into a zeroed struct */
+/* GET and decode an object into a zeroed struct, which stays zeroed when that fails */
 int remote_get(struct client *c, const char *target, const struct desc *d, void *ret,
                struct err *e) _must_check_;
 /* GET and decode an array; items and count are the caller's (ops_clear each, free) */
