@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "codec/js.h"
 #include "codec/ops.h"
+#include "drivers/docker_api.h"
 #include "drivers/http_get.h"
 #include "drivers/rows.h"
 #include "fingerprint/look.h"
@@ -28,118 +29,6 @@ enum {
 };
 
 #define DOCKER_DEFAULT_ENDPOINT "unix:///var/run/docker.sock"
-
-/* --- configuration --- */
-
-struct docker_volumes_conf {
-    bool enabled;
-};
-struct docker_conf {
-    char *endpoint;
-    bool allow_privileged;
-    int64_t pids_limit;
-    struct docker_volumes_conf volumes;
-};
-
-/* clang-format off */
-#define T struct docker_volumes_conf
-static const struct field volumes_conf_fields[] = {
-    { "enabled", BOOL(enabled) },
-};
-static DESC(desc_docker_volumes_conf, struct docker_volumes_conf, volumes_conf_fields);
-#undef T
-
-#define T struct docker_conf
-static const struct field docker_conf_fields[] = {
-    { "allow_privileged", BOOL(allow_privileged) },
-    { "endpoint", STR(endpoint) },
-    { "pids_limit", I64(pids_limit) },
-    { "volumes", STRUCT(volumes, desc_docker_volumes_conf) },
-};
-static DESC(desc_docker_conf, struct docker_conf, docker_conf_fields);
-#undef T
-
-/* --- replies --- */
-
-struct docker_version {
-    char *version;
-};
-#define T struct docker_version
-static const struct field version_fields[] = {
-    { "Version", STR(version) },
-};
-static DESC(desc_docker_version, struct docker_version, version_fields);
-#undef T
-
-struct ipam_config {
-    char *gateway;
-};
-#define T struct ipam_config
-static const struct field ipam_config_fields[] = {
-    { "Gateway", STR(gateway) },
-};
-static DESC(desc_ipam_config, struct ipam_config, ipam_config_fields);
-#undef T
-
-struct ipam {
-    struct ipam_config *config;
-    size_t n_config;
-};
-#define T struct ipam
-static const struct field ipam_fields[] = {
-    { "Config", VEC(config, n_config, desc_ipam_config) },
-};
-static DESC(desc_ipam, struct ipam, ipam_fields);
-#undef T
-
-struct docker_network {
-    char *name;
-    struct ipam ipam;
-};
-#define T struct docker_network
-static const struct field network_fields[] = {
-    { "IPAM", STRUCT(ipam, desc_ipam) },
-    { "Name", STR(name) },
-};
-static DESC(desc_docker_network, struct docker_network, network_fields);
-#undef T
-
-/* the reply is a list; it is read as {"Networks": list} */
-struct docker_networks {
-    struct docker_network *v;
-    size_t n;
-};
-#define T struct docker_networks
-static const struct field networks_fields[] = {
-    { "Networks", VEC(v, n, desc_docker_network) },
-};
-static DESC(desc_docker_networks, struct docker_networks, networks_fields);
-#undef T
-
-struct docker_runtime {
-    char *key; /* all that is wanted */
-    char *path;
-};
-#define T struct docker_runtime
-static const struct field runtime_fields[] = {
-    { "path", STR(path) },
-};
-static DESC(desc_docker_runtime, struct docker_runtime, runtime_fields);
-#undef T
-
-struct docker_info {
-    char *os_type;
-    struct docker_runtime *runtimes; /* by name */
-    size_t n_runtimes;
-};
-#define T struct docker_info
-static const struct field info_fields[] = {
-    { "OSType", STR(os_type) },
-    { "Runtimes", MAPVEC(runtimes, n_runtimes, desc_docker_runtime) },
-};
-static DESC(desc_docker_info, struct docker_info, info_fields);
-#undef T
-/* clang-format on */
 
 /* --- the checks, in order; each returns whether to go on --- */
 
@@ -277,9 +166,9 @@ static int ask(struct docker *k, const char *path, struct http_answer *ret, stru
     return r;
 }
 
-/* the same, and the JSON of the answer between two texts into obj */
-static int ask_json(struct docker *k, const char *path, const char *before, const char *after,
-                    const struct desc *d, void *obj, struct err *e)
+/* the same, and its JSON into obj; an answer that is a list is read as {"List": answer} */
+static int ask_json(struct docker *k, const char *path, bool list, const struct desc *d, void *obj,
+                    struct err *e)
 {
     struct http_answer a = {0};
     _cleanup_free_ char *text = NULL;
@@ -287,7 +176,7 @@ static int ask_json(struct docker *k, const char *path, const char *before, cons
 
     if (r < 0)
         return r;
-    text = xasprintf("%s%s%s", before, a.body, after);
+    text = list ? xasprintf("{\"List\":%s}", a.body) : xstrdup(a.body);
     http_answer_done(&a);
     return js_decode(d, text, strlen(text), obj, e);
 }
@@ -319,7 +208,7 @@ static bool check_version(struct docker *k)
 {
     struct docker_version v = {0};
     struct err e = {0};
-    int r = ask_json(k, "/version", "", "", &desc_docker_version, &v, &e);
+    int r = ask_json(k, "/version", false, &desc_docker_version, &v, &e);
 
     if (r == 0 && str_empty(v.version))
         r = err_set(&e, -EBADMSG, "the answer has no Version");
@@ -341,7 +230,7 @@ static void look_networks(struct docker *k)
     struct docker_networks nets = {0};
     const char *gateway = NULL;
     struct err e = {0};
-    int r = ask_json(k, "/networks", "{\"Networks\":", "}", &desc_docker_networks, &nets, &e);
+    int r = ask_json(k, "/networks", true, &desc_docker_networks, &nets, &e);
 
     for (size_t i = 0; r == 0 && i < nets.n; i++)
         if (str_eq(nets.v[i].name, "bridge") && nets.v[i].ipam.n_config > 0)
@@ -362,7 +251,7 @@ static void look_info(struct docker *k)
     _cleanup_buf_ struct buf names = BUF_INIT(4096);
     struct docker_info info = {0};
     struct err e = {0};
-    int r = ask_json(k, "/info", "", "", &desc_docker_info, &info, &e);
+    int r = ask_json(k, "/info", false, &desc_docker_info, &info, &e);
 
     if (r < 0) {
         fp_why(k->fp, "info", "GET /info", WHY_FAILED, e.text, fix_for(r));

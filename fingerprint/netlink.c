@@ -319,8 +319,8 @@ void net_host_done(struct net_host *h)
         free(h->addrs[i].ip);
     for (size_t i = 0; i < h->n_routes; i++)
         free(h->routes[i].gateway);
-    free(h->links);
-    free(h->addrs);
-    free(h->routes);
-    *h = (struct net_host){0};
+    h->links = mem_free(h->links);
+    h->addrs = mem_free(h->addrs);
+    h->routes = mem_free(h->routes);
+    h->n_links = h->n_addrs = h->n_routes = 0;
 }

@@ -250,7 +250,7 @@ static void start_turn(struct probe_run *r, struct row **rows, size_t n, unsigne
 
     t->run = r;
     t->n = n;
-    t->rows = xmemdup(rows, n * sizeof(*rows));
+    t->rows = xmemdup(rows, n * sizeof(struct row *));
     t->probes = xnew0_n(const struct probe *, n);
     t->from_ns = clock_boot_ns();
     t->jitter_percent = 100 - JITTER_PERCENT + (unsigned)rand_below(2 * JITTER_PERCENT + 1);

@@ -18,7 +18,6 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "codec/js.h"
 #include "codec/mp.h"
 #include "codec/ops.h"
@@ -73,9 +72,10 @@ static int select_rows(struct options *o, char **names, size_t n)
         if (!known)
             return unknown_row(names[j]);
     }
+    o->rows = xnew0_n(const struct probe *, row_count());
     for (size_t i = 0; i < row_count(); i++)
         if (n == 0 || strv_has(names, n, row_at(i)->name))
-            *vec_add(&o->rows, &o->n_rows) = row_at(i);
+            o->rows[o->n_rows++] = row_at(i);
     return EXIT_OK;
 }
 

@@ -560,7 +560,7 @@ static void endpoint_is(const char *text, const char *path, const char *host, ui
 
 static void test_http_endpoints(void **state)
 {
-    _cleanup_free_ char *too_long = xcalloc(1, 300);
+    _cleanup_free_ char *too_long = xasprintf("unix:///%0200d", 0);
     struct http_endpoint ep;
     struct err e;
 
@@ -570,8 +570,6 @@ static void test_http_endpoints(void **state)
     endpoint_is("tcp://192.0.2.1:4000/", NULL, "192.0.2.1", 4000);
     endpoint_is("http://[::1]:99", NULL, "::1", 99);
     endpoint_is("tcp://localhost:1", NULL, "127.0.0.1", 1);
-    memcpy(too_long, "unix:///", 8);
-    memset(too_long + 8, 'x', 200);
     assert_int_equal(http_endpoint_parse(too_long, 1, &ep, &e), -EINVAL);
 }
 
