@@ -23,12 +23,17 @@ static int check_id(const char *id, struct err *e)
 static int render_node(struct buf *b, const struct node_items *items, size_t from, size_t to,
                        const struct ask *q, struct err *e)
 {
+    const struct node_item *it = items->v[from];
     _cleanup_(node_freep) struct node *node = NULL;
+    size_t len = b->len;
     int r;
 
     (void)to;
     (void)q;
-    r = node_item_decode(items->v[from], &node, e);
+    if (js_from_packed(b, &desc_node, it->packed, it->packed_len, 0) == 0 || buf_ok(b) < 0)
+        return 0;
+    b->len = len; /* an odd form: by way of the struct */
+    r = node_item_decode(it, &node, e);
     if (r < 0)
         return r;
     js_encode(b, &desc_node, node, 0);

@@ -25,6 +25,13 @@ void js_encode(struct buf *b, const struct desc *d, const void *obj, unsigned op
 /* an array of n described structs, [] when there are none */
 void js_encode_array(struct buf *b, const struct desc *d, const void *objs, size_t n,
                      unsigned opts);
+/* A packed struct as JSON without making the struct: the same bytes as mp_decode() and js_encode(),
+ * in one pass and without memory of its own.  -EBADMSG for what mp_decode() refuses and for the
+ * rare forms that it takes and this does not (arrays in field order, doubled keys, more than
+ * JS_PACKED_MAP_MAX keys in a map): decode those.  b then holds what was written so far. */
+enum { JS_PACKED_MAP_MAX = 512 };
+int js_from_packed(struct buf *b, const struct desc *d, const void *p, size_t n,
+                   unsigned opts) _must_check_;
 /* one whole msgpack object of unknown shape as JSON */
 int js_from_mp(struct buf *b, const void *p, size_t n) _must_check_;
 

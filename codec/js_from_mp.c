@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "codec/js.h"
+#include "codec/js_put.h"
 #include "codec/mp.h"
 
 static void put_object(struct buf *b, struct mp_in *in);
@@ -22,9 +23,9 @@ static void put_text(struct buf *b, const struct mp_token *t)
 static void put_number(struct buf *b, const struct mp_token *t)
 {
     if (t->is_unsigned)
-        buf_printf(b, "%llu", (unsigned long long)t->u);
+        js_put_u64(b, t->u);
     else
-        buf_printf(b, "%lld", (long long)t->i);
+        js_put_i64(b, t->i);
 }
 
 /* keys are strings in JSON, whatever they were */

@@ -1,79 +1,23 @@
 /* codec/js_write.c - JSON out, as Nomad's JSON codec writes it (fact: http-api 5.1). */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "codec/js.h"
+#include "codec/js_put.h"
 #include "codec/mp.h"
 #include "codec/ops.h"
 
-static void put_lit(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
-}
-
-/* ---- small values ---- */
-
-static void put_i64(struct buf *b, int64_t v)
-{
-    char text[24];
-
-    buf_add(b, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)v));
-}
-
-static void put_u64(struct buf *b, uint64_t v)
-{
-    char text[24];
-
-    buf_add(b, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)v));
-}
-
-static void put_bool(struct buf *b, bool v)
-{
-    put_lit(b, v ? "true" : "false");
-}
-
-static void put_base64(struct buf *b, const struct bytes *v)
-{
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    if (!v->p) {
-        put_lit(b, "null");
-        return;
-    }
-    buf_add_byte(b, '"');
-    for (size_t i = 0; i < v->n; i += 3) {
-        size_t left = v->n - i;
-        uint32_t bits = (uint32_t)v->p[i] << 16 | (left > 1 ? (uint32_t)v->p[i + 1] << 8 : 0) |
-                        (left > 2 ? v->p[i + 2] : 0u);
-        char out[4] = {
-            letters[bits >> 18],
-            letters[bits >> 12 & 63],
-            left > 1 ? letters[bits >> 6 & 63] : '=',
-            left > 2 ? letters[bits & 63] : '=',
-        };
-
-        buf_add(b, out, sizeof(out));
-    }
-    buf_add_byte(b, '"');
-}
-
 /* ---- collections ---- */
 
-/* key and colon, after a comma when it is not the first */
 static void put_key(struct buf *b, size_t i, const char *key)
 {
-    if (i > 0)
-        buf_add_byte(b, ',');
-    js_str(b, key);
-    buf_add_byte(b, ':');
+    js_put_key(b, i, str_or_empty(key), strlen(str_or_empty(key)));
 }
 
 void js_map(struct buf *b, const struct strmap *m)
 {
     if (!m->items) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
         return;
     }
     buf_add_byte(b, '{');
@@ -87,13 +31,13 @@ void js_map(struct buf *b, const struct strmap *m)
 static void put_i64map(struct buf *b, const struct i64map *m)
 {
     if (!m->items) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
         return;
     }
     buf_add_byte(b, '{');
     for (size_t i = 0; i < m->n; i++) {
         put_key(b, i, m->items[i].key);
-        put_i64(b, m->items[i].value);
+        js_put_i64(b, m->items[i].value);
     }
     buf_add_byte(b, '}');
 }
@@ -103,13 +47,13 @@ static void put_opt_str(struct buf *b, const char *s)
     if (s)
         js_str(b, s);
     else
-        put_lit(b, "null");
+        js_put_lit(b, "null");
 }
 
 static void put_optmap(struct buf *b, const struct optmap *m)
 {
     if (!m->items) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
         return;
     }
     buf_add_byte(b, '{');
@@ -123,14 +67,14 @@ static void put_optmap(struct buf *b, const struct optmap *m)
 static void put_row(struct buf *b, const struct int_row *row)
 {
     if (!row->v) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
         return;
     }
     buf_add_byte(b, '[');
     for (size_t i = 0; i < row->n; i++) {
         if (i > 0)
             buf_add_byte(b, ',');
-        put_i64(b, row->v[i]);
+        js_put_i64(b, row->v[i]);
     }
     buf_add_byte(b, ']');
 }
@@ -153,10 +97,10 @@ static void put_item(struct buf *b, const struct field *f, const void *items, si
         js_str(b, ((char *const *)items)[i]);
         return;
     case FT_U16VEC:
-        put_u64(b, ((const uint16_t *)items)[i]);
+        js_put_u64(b, ((const uint16_t *)items)[i]);
         return;
     case FT_U8LIST:
-        put_u64(b, ((const uint8_t *)items)[i]);
+        js_put_u64(b, ((const uint8_t *)items)[i]);
         return;
     case FT_MATRIX:
         put_row(b, (const struct int_row *)items + i);
@@ -173,7 +117,7 @@ static void put_array(struct buf *b, const struct field *f, const void *items, s
     bool keyed = f->type == FT_MAPVEC;
 
     if (!items) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
         return;
     }
     buf_add_byte(b, keyed ? '{' : '[');
@@ -192,18 +136,18 @@ static void put_array(struct buf *b, const struct field *f, const void *items, s
 static void put_opt(struct buf *b, const struct field *f, const void *p, unsigned opts)
 {
     if (!p) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
         return;
     }
     switch (f->type) {
     case FT_OPT_I64:
-        put_i64(b, *(const int64_t *)p);
+        js_put_i64(b, *(const int64_t *)p);
         break;
     case FT_OPT_F64:
         js_f64(b, *(const double *)p);
         break;
     case FT_OPT_BOOL:
-        put_bool(b, *(const bool *)p);
+        js_put_bool(b, *(const bool *)p);
         break;
     case FT_OPT_STR:
         js_str(b, p);
@@ -213,15 +157,23 @@ static void put_opt(struct buf *b, const struct field *f, const void *p, unsigne
     }
 }
 
+static void put_bytes(struct buf *b, const struct bytes *v)
+{
+    if (v->p)
+        js_put_base64(b, v->p, v->n);
+    else
+        js_put_lit(b, "null");
+}
+
 static void put_raw(struct buf *b, const struct bytes *v)
 {
     size_t len = b->len;
 
     if (!v->p || v->n == 0) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
     } else if (js_from_mp(b, v->p, v->n) < 0 && buf_ok(b) == 0) {
         b->len = len; /* not one whole object */
-        put_lit(b, "null");
+        js_put_lit(b, "null");
     }
 }
 
@@ -231,13 +183,13 @@ static void put_field(struct buf *b, const struct field *f, const void *obj, uns
 
     switch (f->type) {
     case FT_BOOL:
-        put_bool(b, *(const bool *)at);
+        js_put_bool(b, *(const bool *)at);
         break;
     case FT_I64:
-        put_i64(b, *(const int64_t *)at);
+        js_put_i64(b, *(const int64_t *)at);
         break;
     case FT_U64:
-        put_u64(b, *(const uint64_t *)at);
+        js_put_u64(b, *(const uint64_t *)at);
         break;
     case FT_F64:
         js_f64(b, *(const double *)at);
@@ -249,7 +201,7 @@ static void put_field(struct buf *b, const struct field *f, const void *obj, uns
         js_time(b, *(const struct gotime *)at);
         break;
     case FT_BYTES:
-        put_base64(b, at);
+        put_bytes(b, at);
         break;
     case FT_U8LIST:
         put_array(b, f, ((const struct bytes *)at)->p, ((const struct bytes *)at)->n, opts);
@@ -304,7 +256,7 @@ void js_encode(struct buf *b, const struct desc *d, const void *obj, unsigned op
             continue;
         put_key(b, written++, row->f->name);
         if ((row->flags & F_SECRET) && !(opts & JS_SECRETS))
-            put_lit(b, "\"\"");
+            js_put_lit(b, "\"\"");
         else
             put_field(b, row->f, row->obj, opts);
     }

@@ -1,0 +1,63 @@
+#include "codec/js_put.h"
+
+#include <string.h>
+
+#include "codec/js.h"
+
+void js_put_lit(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
+
+void js_put_u64(struct buf *b, uint64_t v)
+{
+    char text[20], *p = text + sizeof(text);
+
+    do {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    buf_add(b, p, (size_t)(text + sizeof(text) - p));
+}
+
+void js_put_i64(struct buf *b, int64_t v)
+{
+    if (v < 0)
+        buf_add_byte(b, '-');
+    js_put_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+void js_put_bool(struct buf *b, bool v)
+{
+    js_put_lit(b, v ? "true" : "false");
+}
+
+void js_put_base64(struct buf *b, const uint8_t *p, size_t n)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    buf_add_byte(b, '"');
+    for (size_t i = 0; i < n; i += 3) {
+        size_t left = n - i;
+        uint32_t bits = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
+                        (left > 2 ? p[i + 2] : 0u);
+        char out[4] = {
+            letters[bits >> 18],
+            letters[bits >> 12 & 63],
+            left > 1 ? letters[bits >> 6 & 63] : '=',
+            left > 2 ? letters[bits & 63] : '=',
+        };
+
+        buf_add(b, out, sizeof(out));
+    }
+    buf_add_byte(b, '"');
+}
+
+void js_put_key(struct buf *b, size_t i, const char *key, size_t n)
+{
+    if (i > 0)
+        buf_add_byte(b, ',');
+    js_str_n(b, key, n);
+    buf_add_byte(b, ':');
+}

@@ -1,0 +1,13 @@
+/* codec/js_put.h - the small values that the two JSON writers share.  Private to codec/. */
+#pragma once
+
+#include "base/buf.h"
+
+void js_put_lit(struct buf *b, const char *s);
+void js_put_i64(struct buf *b, int64_t v);
+void js_put_u64(struct buf *b, uint64_t v);
+void js_put_bool(struct buf *b, bool v);
+/* standard alphabet, padded, quoted */
+void js_put_base64(struct buf *b, const uint8_t *p, size_t n);
+/* key and colon, after a comma when it is not the first */
+void js_put_key(struct buf *b, size_t i, const char *key, size_t n);
