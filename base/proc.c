@@ -17,6 +17,8 @@ enum {
 #define KILL_WAIT_NS (2 * NSEC_PER_SEC)
 
 struct proc {
+    /* in abandoned, when freed before it was reaped; first, so that leak checkers see the whole */
+    struct list link;
     struct loop *loop;
     struct proc_opts o; /* argv, envp, input are not valid after the start */
     pid_t pid;
@@ -30,9 +32,8 @@ struct proc {
     char *wait_text;   /* owned; NULL = "" */
     enum proc_end how; /* why it was killed */
     bool killed, ended;
-    unsigned busy;    /* callbacks in progress */
-    bool doomed;      /* proc_free() was called during one */
-    struct list link; /* in abandoned, when freed before it was reaped */
+    unsigned busy; /* callbacks in progress */
+    bool doomed;   /* proc_free() was called during one */
 };
 
 /* Freed by their owners but not dead yet.  Reachable from here, so that a process which ends before
