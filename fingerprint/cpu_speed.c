@@ -7,11 +7,11 @@
 #include "fingerprint/look.h"
 #include "fingerprint/smbios.h"
 
-/* A ladder: per core what cpufreq and ACPI tell, then for all cores what /proc/cpuinfo and the
- * firmware tell, in a virtual machine in this order, on real hardware the other way round (there
- * cpuinfo shows the momentary speed; a hypervisor's tables are fiction).  Sources that vary from
- * moment to moment come last, so that like machines report the same (fact: fingerprints 14, 1-3).
- */
+/* A ladder: per core what cpufreq and ACPI tell; then for all cores what the firmware and
+ * /proc/cpuinfo tell, in an order that puts the stable and true first, so that a host reports the
+ * same every time and like machines the same (fact: fingerprints 14, 1-3).  On real hardware "cpu
+ * MHz" is the momentary speed; in a virtual machine it is constant, unless the counters for it are
+ * passed through, and the firmware's tables are fiction. */
 
 enum {
     MHZ_MIN = 50,
@@ -139,24 +139,26 @@ static const struct guess guess_smbios = {"/sys/firmware/dmi/tables/DMI", from_s
 static const struct guess guess_bogomips = {"bogomips in /proc/cpuinfo", from_bogomips, false};
 static const struct guess guess_nothing = {"the default", from_nothing, false};
 
-static const struct guess *const guesses_virtual[] = {&guess_cpuinfo, &guess_smbios,
-                                                      &guess_bogomips, &guess_nothing};
-static const struct guess *const guesses_real[] = {&guess_smbios, &guess_cpuinfo, &guess_bogomips,
-                                                   &guess_nothing};
+enum { GUESSES = 4 }; /* the last one always answers */
 
-static bool is_virtual(const char *cpuinfo)
+static const struct guess *const *guess_order(const char *cpuinfo)
 {
+    static const struct guess *const hardware[GUESSES] = {&guess_smbios, &guess_bogomips,
+                                                          &guess_cpuinfo, &guess_nothing};
+    static const struct guess *const virtual[GUESSES] = {&guess_cpuinfo, &guess_smbios,
+                                                         &guess_bogomips, &guess_nothing};
+    static const struct guess *const counting[GUESSES] = {&guess_bogomips, &guess_smbios,
+                                                          &guess_cpuinfo, &guess_nothing};
     _cleanup_free_ char *flags = look_field(cpuinfo, "flags");
     char **words = NULL;
     size_t n = 0;
-    bool has;
+    bool guest, counters;
 
-    if (!flags)
-        return false;
-    strv_split(flags, " ", &words, &n);
-    has = strv_has(words, n, "hypervisor");
+    strv_split(str_or_empty(flags), " ", &words, &n);
+    guest = strv_has(words, n, "hypervisor");
+    counters = strv_has(words, n, "aperfmperf");
     strv_done(&words, &n);
-    return has;
+    return !guest ? hardware : counters ? counting : virtual;
 }
 
 static const struct guess *guess_speed(struct probe_ctx *ctx, struct fp *fp, uint64_t *ret_mhz)
@@ -167,8 +169,8 @@ static const struct guess *guess_speed(struct probe_ctx *ctx, struct fp *fp, uin
 
     if (look_text(ctx, &cpuinfo, "/proc/cpuinfo") < 0)
         cpuinfo = xstrdup("");
-    guesses = is_virtual(cpuinfo) ? guesses_virtual : guesses_real;
-    for (size_t i = 0; mhz == 0; i++) { /* the last one always answers */
+    guesses = guess_order(cpuinfo);
+    for (size_t i = 0; i < GUESSES && mhz == 0; i++) {
         g = guesses[i];
         mhz = g->fn(ctx, cpuinfo);
         if (mhz == 0)

@@ -128,6 +128,23 @@ static void test_cpu_bogomips_before_the_default(void **state)
     speed_is(root, "1000", "the default");
 }
 
+/* what moves from one look to the next would register the node again and again */
+static void test_cpu_momentary_speeds_come_last(void **state)
+{
+    _cleanup_free_ char *root = probe_root();
+
+    (void)state;
+    probe_put(root, "proc/cpuinfo",
+              "processor\t: 0\ncpu MHz\t: 801.5\nflags\t: fpu\nbogomips\t: 4200.10\n");
+    speed_is(root, "2100", "bogomips in /proc/cpuinfo");
+    probe_put(root, "proc/cpuinfo",
+              "processor\t: 0\ncpu MHz\t: 3801.5\n"
+              "flags\t: aperfmperf hypervisor\nbogomips\t: 4200.10\n");
+    speed_is(root, "2100", "bogomips in /proc/cpuinfo");
+    probe_put(root, "proc/cpuinfo", "processor\t: 0\ncpu MHz\t: 801.5\nflags\t: fpu\n");
+    speed_is(root, "801", "cpu MHz in /proc/cpuinfo");
+}
+
 static void test_cpu_nonsense_speeds_are_passed_over(void **state)
 {
     _cleanup_free_ char *root = probe_root();
@@ -231,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_cpu_total_compute_overrides_the_sums_only),
         cmocka_unit_test(test_cpu_says_where_the_speed_was_read),
         cmocka_unit_test(test_cpu_bogomips_before_the_default),
+        cmocka_unit_test(test_cpu_momentary_speeds_come_last),
         cmocka_unit_test(test_cpu_nonsense_speeds_are_passed_over),
         cmocka_unit_test(test_cpu_nominal_speed_before_the_highest),
         cmocka_unit_test(test_cpu_cores_without_siblings_are_not_small),
