@@ -13,8 +13,8 @@
 #include "fingerprint/rows.h"
 #include "tests/support/probe_ctx.h"
 
-#define VM "tests/data/hosts/vm-debian" /* eth0 with two IPv4, one IPv6, one link-local; docker0   \
-                                         */
+/* eth0 with two IPv4, one IPv6 and one link-local address; docker0; lo */
+#define VM "tests/data/hosts/vm-debian"
 
 static void add_network(struct probe_conf *c, const char *name, const char *cidr,
                         const char *interface, const char *ports)
