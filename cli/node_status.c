@@ -280,7 +280,7 @@ static int run(struct invocation *in)
             (void)fprintf(stderr, "%s\n", e.text);
             return EXIT_ERROR;
         }
-        return one(c, o, self);
+        return one(c, o, str_or_empty(self));
     }
     return in->n_args == 0 ? list(c, o) : one(c, o, in->args[0]);
 }

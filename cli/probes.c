@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/parse.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -119,18 +120,25 @@ static void on_list_end(void *arg, enum proc_end how, int status, const char *st
 
 static void parse_rows(const char *text, struct probe_rows *ret)
 {
-    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
-        char name[64], class[8];
-        unsigned deadline_ms;
+    char **lines = NULL;
+    size_t n = 0;
 
-        if (sscanf(line, "%63s %7s %u ms", name, class, &deadline_ms) != 3)
-            continue;
-        *vec_add(&ret->v, &ret->n) = (struct probe){
-            .name = xstrdup(name),
-            .class = strcmp(class, "fast") == 0 ? PROBE_FAST : PROBE_SLOW,
-            .deadline_ms = deadline_ms,
-        };
+    strv_split(text, "\n", &lines, &n);
+    for (size_t i = 0; i < n; i++) {
+        char **words = NULL;
+        size_t n_words = 0;
+        uint64_t deadline_ms;
+
+        strv_split(lines[i], " ", &words, &n_words);
+        if (n_words > 3 && parse_u64(words[2], &deadline_ms) == 0)
+            *vec_add(&ret->v, &ret->n) = (struct probe){
+                .name = xstrdup(words[0]),
+                .class = str_eq(words[1], "fast") ? PROBE_FAST : PROBE_SLOW,
+                .deadline_ms = (unsigned)MIN(deadline_ms, UINT64_C(3600000)),
+            };
+        strv_done(&words, &n_words);
     }
+    strv_done(&lines, &n);
 }
 
 int probe_rows_load(struct loop *l, const char *path, struct probe_rows *ret, struct err *e)

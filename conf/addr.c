@@ -29,14 +29,14 @@ static int bind_host(const struct conf *c, const struct service *s, char **ret, 
     if (r < 0)
         return str_empty(s->address) ? err_wrap(e, r, "Bind address resolution failed")
                                      : err_wrap(e, r, "Failed to parse %s address", s->name);
-    n = strlen(host);
+    n = strlen(str_or_empty(host));
     if (n > 2 && host[0] == '[' && host[n - 1] == ']') {
         memmove(host, host + 1, n - 2);
         host[n - 2] = 0;
     }
-    if (strcmp(host, "localhost") == 0)
+    if (str_eq(host, "localhost"))
         str_set(&host, "127.0.0.1");
-    if (strchr(host, ' '))
+    if (strchr(str_or_empty(host), ' '))
         return err_set(e, -EINVAL,
                        "Failed to parse %s address: one address is supported, not \"%.80s\"",
                        s->name, host);
@@ -51,7 +51,7 @@ static int bind_host(const struct conf *c, const struct service *s, char **ret, 
 
 static bool is_loopback(const char *host)
 {
-    return str_starts(host, "127.") || strcmp(host, "::1") == 0;
+    return str_starts(str_or_empty(host), "127.") || str_eq(host, "::1");
 }
 
 /* what to advertise when nothing is configured: the bind address, for a wildcard this host's
@@ -66,7 +66,7 @@ static int default_advertise(const struct conf *c, const struct service *s, cons
                        "Defaulting advertise to localhost is unsafe, please set advertise manually "
                        "(advertise { %s = \"...\" })",
                        s->key);
-    if (strcmp(bind, "0.0.0.0") != 0 && strcmp(bind, "::") != 0) {
+    if (!str_eq(bind, "0.0.0.0") && !str_eq(bind, "::")) {
         *ret = xstrdup(bind);
         return 0;
     }

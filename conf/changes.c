@@ -22,7 +22,7 @@ static bool list_equal(const struct conf_key *k, const char *a, const char *b)
 
 static bool member_equal(const struct conf_key *k, const void *a, const void *b)
 {
-    const char *pa = (const char *)a + k->off, *pb = (const char *)b + k->off;
+    const void *pa = (const char *)a + k->off, *pb = (const char *)b + k->off;
 
     switch (k->type) {
     case K_STR:
@@ -40,7 +40,7 @@ static bool member_equal(const struct conf_key *k, const void *a, const void *b)
     case K_LIST:
         return list_equal(k, a, b);
     case K_MAP:
-        return strmap_equal((const struct strmap *)pa, (const struct strmap *)pb);
+        return strmap_equal(pa, pb);
     default:
         return true;
     }

@@ -90,7 +90,7 @@ static bool is_other_cluster(struct body *b, const struct conf_key *k,
 
     if (strcmp(k->path, "consul") == 0 || strcmp(k->path, "vault") == 0)
         name = string_member(object, "name");
-    if (str_empty(name) || strcmp(name, "default") == 0)
+    if (str_empty(name) || str_eq(name, "default"))
         return false;
     draft_warn(b->d, &at, "%s \"%s\" has no effect: only the one named \"default\" is used",
                k->path, name);

@@ -31,7 +31,7 @@ static const char *token_text(const struct hcl_token *t, char ret[48])
 
     for (size_t i = 0; i < t->text.len && n < 40; i++)
         ret[n++] = (char)(t->text.p[i] < ' ' ? ' ' : t->text.p[i]);
-    while (n > 0 && n >= 40 && ((unsigned char)ret[n - 1] & 0x80)) /* not half a character */
+    while (n >= 40 && ((unsigned char)ret[n - 1] & 0x80)) /* not half a character */
         n--;
     ret[n] = 0;
     return ret;

@@ -10,27 +10,31 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/str.h"
 #include "base/vec.h"
 
-/* name of the interface with the first "default via ..." route, from /proc/net/route: destination
- * and mask 0, a gateway (a default route without one does not count) */
+/* name of the interface with the first "default via ..." route, from /proc/net/route: destination 0
+ * and a gateway (a default route without one does not count) */
 static void default_interface(char ret[IFNAMSIZ])
 {
     _cleanup_free_ char *text = NULL;
-    size_t n;
+    char **lines = NULL;
+    size_t n, n_lines = 0;
 
     ret[0] = 0;
     if (file_read("/proc/net/route", READ_CAP_PROC, &text, &n) < 0)
         return;
-    for (char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
-        unsigned dest = 1, gateway = 0;
-        char name[IFNAMSIZ] = "";
+    strv_split(text, "\n", &lines, &n_lines);
+    for (size_t i = 0; i < n_lines && !ret[0]; i++) {
+        char **words = NULL;
+        size_t n_words = 0;
 
-        if (sscanf(line, "%15s %x %x", name, &dest, &gateway) == 3 && dest == 0 && gateway != 0) {
-            (void)snprintf(ret, IFNAMSIZ, "%s", name);
-            return;
-        }
+        strv_split(lines[i], " \t", &words, &n_words);
+        if (n_words > 2 && str_eq(words[1], "00000000") && !str_eq(words[2], "00000000"))
+            (void)snprintf(ret, IFNAMSIZ, "%s", words[0]);
+        strv_done(&words, &n_words);
     }
+    strv_done(&lines, &n_lines);
 }
 
 static unsigned mask_bits(const uint8_t *mask, size_t n)

@@ -15,7 +15,7 @@
 
 /* what flows through the pipe */
 struct flow {
-    const struct sockaddr_if **v; /* owned array, borrowed items */
+    struct sockaddr_if *v; /* owned */
     size_t n;
     struct buf text;
     bool is_text; /* text is the result; nothing may follow */
@@ -40,7 +40,7 @@ static void keep(struct flow *f, bool (*fn)(const struct sockaddr_if *, const vo
     size_t n = 0;
 
     for (size_t i = 0; i < f->n; i++)
-        if (fn(f->v[i], arg) == want)
+        if (fn(&f->v[i], arg) == want)
             f->v[n++] = f->v[i];
     f->n = n;
 }
@@ -50,7 +50,7 @@ static void sort(struct flow *f, char *const *by, size_t n_by)
 {
     for (size_t i = 1; i < f->n; i++)
         for (size_t k = i; k > 0; k--) {
-            const struct sockaddr_if *a = f->v[k - 1], *b = f->v[k];
+            struct sockaddr_if *a = &f->v[k - 1], *b = &f->v[k], swap = *a;
             int order = 0;
 
             for (size_t n = 0; n < n_by && order == 0; n++) {
@@ -61,8 +61,8 @@ static void sort(struct flow *f, char *const *by, size_t n_by)
             }
             if (order <= 0)
                 break;
-            f->v[k - 1] = b;
-            f->v[k] = a;
+            *a = *b;
+            *b = swap;
         }
 }
 
@@ -235,7 +235,7 @@ static int print(struct flow *f, const struct step *s, struct err *e)
         return err_set(e, -EINVAL, "unsupported attribute \"%.40s\"", s->words[1]);
     f->is_text = true;
     for (size_t i = 0; i < f->n && (all || i == 0); i++) {
-        if (sockaddr_attr(f->v[i], s->words[1], text) < 0)
+        if (sockaddr_attr(&f->v[i], s->words[1], text) < 0)
             return err_set(e, -EINVAL, "no attribute \"%.40s\"", s->words[1]);
         buf_printf(&f->text, "%s%s", i ? s->words[2] : "", text);
     }
@@ -310,7 +310,7 @@ static int run_source(struct flow *f, size_t i, const struct step *s, const stru
 
     for (size_t k = 0; k < n; k++)
         if (wanted(&ifs[k], sources[i].flags))
-            *vec_add(&f->v, &f->n) = &ifs[k];
+            *vec_add(&f->v, &f->n) = ifs[k];
     if (sources[i].args > 0)
         r = keep_matching(f, name_matches, s->words[1], true, e);
     if (r == 0)
@@ -383,12 +383,12 @@ static int run_step(struct flow *f, const struct step *s, bool first, const stru
     int r;
 
     for (size_t i = 0; first && i < ARRAY_LEN(sources); i++)
-        if (strcmp(sources[i].name, s->words[0]) == 0) {
+        if (str_eq(sources[i].name, s->words[0])) {
             r = check_args(s, sources[i].args, e);
             return r < 0 ? r : run_source(f, i, s, ifs, n, e);
         }
     for (size_t i = 0; !first && i < ARRAY_LEN(filters); i++)
-        if (strcmp(filters[i].name, s->words[0]) == 0) {
+        if (str_eq(filters[i].name, s->words[0])) {
             r = check_args(s, filters[i].args, e);
             return r < 0 ? r : filters[i].fn(f, s, e);
         }

@@ -56,15 +56,11 @@ void captured_run(struct captured *c, int (*fn)(int argc, char **argv), const ch
     c->err = take_text(caught[1]);
 }
 
-void captured_args(struct captured *c, int (*fn)(int argc, char **argv), ...)
+void captured_list(struct captured *c, int (*fn)(int argc, char **argv), const char *const *args)
 {
-    const char *args[ARGS_MAX];
     size_t n = 0;
-    va_list ap;
 
-    va_start(ap, fn);
-    while (n < ARGS_MAX && (args[n] = va_arg(ap, const char *)))
+    while (args[n])
         n++;
-    va_end(ap);
     captured_run(c, fn, args, n);
 }

@@ -14,4 +14,5 @@ void captured_done(struct captured *c);
 void captured_run(struct captured *c, int (*fn)(int argc, char **argv), const char *const *args,
                   size_t n);
 /* the same with the arguments listed; NULL ends them */
-void captured_args(struct captured *c, int (*fn)(int argc, char **argv), ...);
+#define captured_args(c, fn, ...) captured_list((c), (fn), (const char *const[]){__VA_ARGS__})
+void captured_list(struct captured *c, int (*fn)(int argc, char **argv), const char *const *args);

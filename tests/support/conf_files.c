@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "base/vec.h"
+#include "base/str.h"
 
 char *conf_file_path(const char *name)
 {
@@ -44,29 +44,25 @@ void conf_report_shorten(struct conf_report *r)
     shorten(r->warnings, r->n_warnings);
 }
 
-int conf_texts(unsigned role, struct conf *c, struct conf_report *r, ...)
+int conf_texts_of(unsigned role, struct conf *c, struct conf_report *r, const char *const *texts)
 {
     char **paths = NULL;
-    const char *text;
     size_t n = 0;
-    va_list ap;
     int code;
 
     conf_done(c);
     conf_report_done(r);
-    va_start(ap, r);
-    while ((text = va_arg(ap, const char *))) {
+    while (texts[n]) {
         char name[32];
 
         (void)snprintf(name, sizeof(name), "f%zu.hcl", n);
-        *vec_add(&paths, &n) = conf_file_write(name, text);
+        strv_add(&paths, &n, "");
+        free(paths[n - 1]);
+        paths[n - 1] = conf_file_write(name, texts[n - 1]);
     }
-    va_end(ap);
     code = conf_load((const char *const *)paths, n, role, c, r);
     conf_report_shorten(r);
-    for (size_t i = 0; i < n; i++)
-        free(paths[i]);
-    free(paths);
+    strv_done(&paths, &n);
     return code;
 }
 

@@ -11,7 +11,9 @@ char *conf_file_write(const char *name, const char *text);
 
 /* conf_load() of texts, each a file f0.hcl, f1.hcl ...; the list ends with NULL.  Messages have the
  * folder cut off: "f0.hcl:1:1: ...".  Releases what c and r hold first. */
-int conf_texts(unsigned role, struct conf *c, struct conf_report *r, ...);
+#define conf_texts(role, c, r, ...)                                                                \
+    conf_texts_of((role), (c), (r), (const char *const[]){__VA_ARGS__})
+int conf_texts_of(unsigned role, struct conf *c, struct conf_report *r, const char *const *texts);
 /* cuts the folder off messages */
 void conf_report_shorten(struct conf_report *r);
 /* the lines of a report as one text, each ended by a newline; owned by the caller */

@@ -16,7 +16,7 @@
 #include "tests/support/captured.h"
 #include "tests/support/conf_files.h"
 
-#define run(c, ...) captured_args((c), command_main, __VA_ARGS__ __VA_OPT__(, ) NULL)
+#define run(c, ...) captured_args((c), command_main, __VA_ARGS__, NULL)
 
 static void test_commands_table(void **state)
 {

@@ -39,19 +39,26 @@ static int teardown(void **state)
     return 0;
 }
 
-static int parse(struct fixture *f, unsigned role, ...)
+/* the arguments as argv, with the program's name in front; returns argc */
+static int make_argv(const char *const *args, char *argv[32])
 {
-    char *argv[32] = {(char *)(uintptr_t) "program"};
     int argc = 1;
-    va_list ap;
+
+    argv[0] = (char *)(uintptr_t) "program";
+    while ((argv[argc] = (char *)(uintptr_t)args[argc - 1]))
+        argc++;
+    return argc;
+}
+
+#define parse(f, role, ...) parse_args((f), (role), (const char *const[]){__VA_ARGS__})
+
+static int parse_args(struct fixture *f, unsigned role, const char *const *args)
+{
+    char *argv[32];
 
     f->args = conf_args_free(f->args);
     f->e = (struct err){0};
-    va_start(ap, role);
-    while ((argv[argc] = va_arg(ap, char *)))
-        argc++;
-    va_end(ap);
-    return conf_args_parse(argc, argv, role, &f->args, &f->e);
+    return conf_args_parse(make_argv(args, argv), argv, role, &f->args, &f->e);
 }
 
 static int load(struct fixture *f)
@@ -188,24 +195,23 @@ static void test_args_errors_name_the_flag(void **state)
 
 /* ---- conf_start: what is printed where ---- */
 
-/* runs conf_start with both outputs in files; returns its answer */
-static int start(struct fixture *f, char **ret_out, char **ret_err, unsigned role, ...)
-{
-    char *argv[16] = {(char *)(uintptr_t) "program"};
-    _cleanup_free_ char *out = conf_file_path("out"), *err = conf_file_path("err");
-    int saved[2] = {dup(STDOUT_FILENO), dup(STDERR_FILENO)}, argc = 1, r;
-    size_t n;
-    va_list ap;
+#define start(f, out, err, role, ...)                                                              \
+    start_args((f), (out), (err), (role), (const char *const[]){__VA_ARGS__})
 
-    va_start(ap, role);
-    while ((argv[argc] = va_arg(ap, char *)))
-        argc++;
-    va_end(ap);
+/* runs conf_start with both outputs in files; returns its answer */
+static int start_args(struct fixture *f, char **ret_out, char **ret_err, unsigned role,
+                      const char *const *args)
+{
+    char *argv[32];
+    _cleanup_free_ char *out = conf_file_path("out"), *err = conf_file_path("err");
+    int saved[2] = {dup(STDOUT_FILENO), dup(STDERR_FILENO)}, r;
+    size_t n;
+
     (void)fflush(stdout);
     (void)fflush(stderr);
     assert_non_null(freopen(out, "w", stdout));
     assert_non_null(freopen(err, "w", stderr));
-    r = conf_start(argc, argv, role, &f->args, &f->c, &f->r);
+    r = conf_start(make_argv(args, argv), argv, role, &f->args, &f->c, &f->r);
     (void)fflush(stdout);
     (void)fflush(stderr);
     assert_true(dup2(saved[0], STDOUT_FILENO) >= 0 && dup2(saved[1], STDERR_FILENO) >= 0);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/parse.h"
 #include "base/str.h"
 #include "conf/sockaddr.h"
 
@@ -18,10 +19,12 @@ static struct sockaddr_if make(const char *name, const char *cidr, bool up, bool
     struct sockaddr_if a = {.up = up, .is_default = is_default, .v6 = strchr(cidr, ':') != NULL};
     _cleanup_free_ char *text = xstrdup(cidr);
     char *slash = strchr(text, '/');
+    uint64_t bits;
 
     *slash = 0;
     (void)snprintf(a.name, sizeof(a.name), "%s", name);
-    assert_int_equal(sscanf(slash + 1, "%u", &a.prefix_len), 1);
+    assert_int_equal(parse_u64(slash + 1, &bits), 0);
+    a.prefix_len = (unsigned)bits;
     assert_int_equal(inet_pton(a.v6 ? AF_INET6 : AF_INET, text, a.addr), 1);
     return a;
 }
