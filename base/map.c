@@ -108,8 +108,9 @@ bool strmap_remove(struct strmap *m, const char *key)
 void strmap_copy(struct strmap *dst, const struct strmap *src)
 {
     *dst = (struct strmap){0};
-    if (src->items)
-        strmap_make(dst);
+    if (!src->items)
+        return;
+    strmap_make(dst);
     for (size_t i = 0; i < src->n; i++)
         strmap_set(dst, src->items[i].key, src->items[i].value);
 }

@@ -192,7 +192,8 @@ static char *format_fraction(uint64_t v, uint64_t unit, const char *name)
     uint64_t rest = v % unit;
     size_t n = 0;
 
-    for (uint64_t u = unit / 10; u > 0 && rest > 0; u /= 10) {
+    for (uint64_t u = unit; u >= 10 && rest > 0;) {
+        u /= 10;
         digits[n++] = (char)('0' + rest / u);
         rest %= u;
     }
