@@ -6,6 +6,7 @@
 
 #include "base/parse.h"
 #include "base/str.h"
+#include "conf/plugins.h"
 
 /* Whether a merged value says no more than the default does.  Besides being equal to it, three rows
  * have more than one harmless value. */
@@ -79,4 +80,6 @@ void draft_answer(struct draft *d, unsigned role)
             draft_warn(d, &s->at, "%s has no effect: %s", k->path, k->why);
     }
     answer_instances(d, role);
+    if (role & CONF_CLIENT)
+        plugin_answer(d);
 }

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/str.h"
+#include "conf/plugins.h"
 
 /* one body being read */
 struct body {
@@ -67,6 +68,8 @@ static void read_scalar(struct body *b, const struct conf_key *k, const struct h
     }
     if (!first_time(b, k, &m->words[0]) || m->value.kind == HCL_NULL)
         return;
+    if (b->inst && strcmp(k->path, "plugin.config") == 0)
+        plugin_check_config(b->d, b->inst->label, &m->value);
     if (draft_coerce(b->d, k, k->path, &m->value, &at, &s) && !b->check_only)
         setting_merge(k, target(b, k), &s);
     setting_done(&s);

@@ -117,7 +117,8 @@ static void test_load_everything_that_is_used(void **state)
         "client {\n"
         "  enabled = true state_dir = \"/s\" alloc_dir = \"/a\" servers = [\"s1\", \"s2:5\"]\n"
         "  server_join { retry_join = [\"s3\"] retry_interval = \"5s\" }\n"
-        "  node_class = \"edge\" node_pool = \"p\" meta { a = 1 } options { \"x.y\" = true }\n"
+        "  node_class = \"edge\" node_pool = \"p\" meta { a = 1 } options { "
+        "\"fingerprint.denylist\" = true }\n"
         "  network_interface = \"eth0\" preferred_address_family = \"ipv6\" network_speed = 1000\n"
         "  cpu_total_compute = 1 memory_total_mb = 2 disk_total_mb = 3 reservable_cores = \"0-3\"\n"
         "  reserved { cpu = 4 memory = 5 disk = 6 cores = \"1\" reserved_ports = \"22\" }\n"
@@ -153,7 +154,7 @@ static void test_load_everything_that_is_used(void **state)
     assert_string_equal(c->client.node_class, "edge");
     assert_string_equal(c->client.node_pool, "p");
     assert_string_equal(strmap_get(&c->client.meta, "a"), "1");
-    assert_string_equal(strmap_get(&c->client.options, "x.y"), "true");
+    assert_string_equal(strmap_get(&c->client.options, "fingerprint.denylist"), "true");
     assert_string_equal(c->client.network_interface, "eth0");
     assert_string_equal(c->client.preferred_address_family, "ipv6");
     assert_int_equal(c->client.network_speed, 1000);
@@ -255,13 +256,46 @@ static void test_load_plugin_config_is_free(void **state)
 {
     struct fixture *f = *state;
 
-    client("plugin \"docker\" { config { gc { image = false } auth { a = 1 } auth { a = 2 }\n"
+    client("plugin \"free\" { config { gc { image = false } auth { a = 1 } auth { a = 2 }\n"
            "  list = [\"x\", 1] n = 0x10 \"q\" \"r\" { s = 1.5 } } }\n"
            "plugin \"other\" { }");
     assert_string_equal(f->c.plugins[0].config_json,
                         "{\"gc\":{\"image\":false},\"auth\":[{\"a\":1},{\"a\":2}],"
                         "\"list\":[\"x\",1],\"n\":16,\"q\":{\"r\":{\"s\":1.5}}}");
     assert_string_equal(f->c.plugins[1].config_json, "{}");
+}
+
+static void test_load_plugin_keys_are_known(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *said = NULL;
+
+    client(
+        "plugin \"docker\" { config { gc { image = false dangling_containers { dry_run = true } }\n"
+        "  logging { type = \"x\" config { any = 1 } } volumes { enabled = true } } }\n"
+        "plugin \"raw_exec\" { config { enabled = true no_cgroups = true } }");
+    assert_int_equal(f->r.n_warnings, 0);
+    expect_errors(
+        f, CONF_CLIENT,
+        BASE "plugin \"raw_exec\" { config { enbled = true } }\n"
+             "plugin \"docker\" { config { gc { imge = 1 } volumes { zz = 1 } qq = 2 } }",
+        "f0.hcl:2:30: plugin \"raw_exec\": No argument or block type is named \"enbled\". Did "
+        "you mean \"enabled\"?\n"
+        "f0.hcl:3:33: plugin \"docker\": No argument or block type is named \"imge\". Did you "
+        "mean \"image\"?\n"
+        "f0.hcl:3:54: plugin \"docker\": No argument or block type is named \"zz\".\n"
+        "f0.hcl:3:63: plugin \"docker\": No argument or block type is named \"qq\".\n");
+    client("plugin \"podman\" { config { any = 1 } } plugin \"exec\" { }\n"
+           "client { options { \"fingerprint.denylst\" = \"x\" \"user.denylist\" = \"root\" } }");
+    said = conf_lines(f->r.warnings, f->r.n_warnings);
+    assert_string_equal(
+        said, "f1.hcl:1:8: plugin \"podman\" has no effect: it is not built in, and external "
+              "plugins are not supported\n"
+              "f1.hcl:1:47: plugin \"exec\" has no effect: the driver is not in this release\n"
+              "f1.hcl:2:18: client.options \"fingerprint.denylst\" has no effect: it is not "
+              "known; did you mean \"fingerprint.denylist\"?\n"
+              "f1.hcl:2:18: client.options \"user.denylist\" has no effect: tasks are not run by "
+              "this release\n");
 }
 
 /* ---- merging (fact: config.md 0 and 3) ---- */
@@ -633,6 +667,7 @@ int main(void)
         TEST(test_load_keys_in_any_case),
         TEST(test_load_json_is_the_same),
         TEST(test_load_plugin_config_is_free),
+        TEST(test_load_plugin_keys_are_known),
         TEST(test_load_later_scalars_win_unless_empty),
         TEST(test_load_plain_switches_only_turn_on),
         TEST(test_load_pointers_take_any_later_value),
