@@ -255,7 +255,7 @@ static void test_proc_child_gets_its_own_group(void **state)
     _cleanup_free_ char *want = NULL;
     pid_t pid;
 
-    const char *argv[] = {"/bin/sh", "-c", "ps -o pgid= -p $$ | tr -d ' '", NULL};
+    const char *argv[] = {"/bin/sh", "-c", "cut -d' ' -f5 /proc/$$/stat", NULL};
     struct proc_opts o = opts(s, argv);
 
     start(s, &o);

@@ -146,6 +146,7 @@ static void test_storage_is_that_of_the_alloc_dir(void **state)
     _cleanup_free_ char *dir = probe_root();
     struct probe_conf c = {.alloc_dir = xasprintf("%s/not/yet/there", dir)};
     _cleanup_fp_ struct fp *fp = probe_once(&probe_storage, "", &c);
+    _cleanup_free_ char *mounts = NULL;
     struct statvfs vfs;
     uint64_t total = 0, free_bytes = 0;
 
@@ -156,7 +157,10 @@ static void test_storage_is_that_of_the_alloc_dir(void **state)
     assert_true(total - (uint64_t)vfs.f_blocks * vfs.f_frsize < 1024);
     assert_true(free_bytes <= total && free_bytes % 1024 == 0);
     assert_int_equal(fp->disk->disk_mb, total / 1048576);
-    assert_string_not_equal(attr(fp, "unique.storage.volume"), "");
+    /* in a changed root whose own mount cannot be seen there is nothing to name it by */
+    assert_int_equal(file_read("/proc/self/mountinfo", READ_CAP_PROC, &mounts, NULL), 0);
+    if (strstr(mounts, " / / "))
+        assert_string_not_equal(attr(fp, "unique.storage.volume"), "");
     ops_clear(&desc_probe_conf, &c);
 }
 
