@@ -5,8 +5,11 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
+#include "base/file.h"
+#include "base/limits.h"
 #include "base/parse.h"
 #include "base/vec.h"
 #include "fingerprint/mounts.h"
