@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 
     (void)sigaction(SIGPIPE, &ignore, NULL); /* a reader that goes away is no error */
     code = command_main(argc, argv);
-    if (fflush(stdout) != 0 && errno != EPIPE) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
         (void)fprintf(stderr, "Error writing the output: %s\n", strerror(errno));
         return EXIT_ERROR;
     }
