@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
@@ -37,6 +38,8 @@ struct loop {
     sd_event_source *epoll_source;
     sd_event_source *timer_source;
     sd_event_source *defer_source;
+    int defer_fd;     /* eventfd; not sd-event's own kind for this, which goes before all others */
+    bool defer_awake; /* defer_fd is readable */
     struct timer **heap; /* binary min-heap by at_ns */
     size_t n_heap, cap_heap;
     uint64_t armed_ns; /* what timer_source is set to; 0 = off */
@@ -269,12 +272,21 @@ void defer_init(struct loop *l, struct defer *d, void (*fn)(void *arg), void *ar
     list_init(&d->link);
 }
 
+static void wake_defers(struct loop *l)
+{
+    uint64_t one = 1;
+
+    if (!l->defer_awake)
+        (void)!write(l->defer_fd, &one, sizeof(one));
+    l->defer_awake = true;
+}
+
 void defer_set(struct defer *d)
 {
     if (!list_empty(&d->link))
         return;
     list_append(&d->loop->defers, &d->link);
-    log_sd_failure("defer", sd_event_source_set_enabled(d->loop->defer_source, SD_EVENT_ONESHOT));
+    wake_defers(d->loop);
 }
 
 void defer_stop(struct defer *d)
@@ -283,18 +295,39 @@ void defer_stop(struct defer *d)
         list_remove(&d->link);
 }
 
-static int on_defer(sd_event_source *s, void *arg)
+/* moves all of from in front of what is in to */
+static void list_prepend_all(struct list *to, struct list *from)
 {
-    struct loop *l = arg;
+    if (list_empty(from))
+        return;
+    from->prev->next = to->next;
+    to->next->prev = from->prev;
+    to->next = from->next;
+    from->next->prev = to;
+    list_init(from);
+}
 
-    for (int i = 0; i < DEFER_BATCH && !list_empty(&l->defers); i++) {
-        struct defer *d = list_first(&l->defers, struct defer, link);
+static int on_defer(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+    struct list due = LIST_INIT(due);
+    struct loop *l = arg;
+    uint64_t n;
+
+    (void)s;
+    (void)revents;
+    /* what is set from here on comes in the next turn, behind sockets and timers */
+    list_prepend_all(&due, &l->defers);
+    for (int i = 0; i < DEFER_BATCH && !list_empty(&due); i++) {
+        struct defer *d = list_first(&due, struct defer, link);
 
         list_remove(&d->link);
         d->fn(d->arg);
     }
-    if (!list_empty(&l->defers))
-        log_sd_failure("defer", sd_event_source_set_enabled(s, SD_EVENT_ONESHOT));
+    list_prepend_all(&l->defers, &due);
+    if (list_empty(&l->defers)) {
+        (void)!read(fd, &n, sizeof(n));
+        l->defer_awake = false;
+    }
     return 0;
 }
 
@@ -402,10 +435,10 @@ static int loop_setup(struct loop *l)
     r = sd_event_source_set_enabled(l->timer_source, SD_EVENT_OFF);
     if (r < 0)
         return r;
-    r = sd_event_add_defer(l->event, &l->defer_source, on_defer, l);
-    if (r < 0)
-        return r;
-    r = sd_event_source_set_enabled(l->defer_source, SD_EVENT_OFF);
+    l->defer_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->defer_fd < 0)
+        return -errno;
+    r = sd_event_add_io(l->event, &l->defer_source, l->defer_fd, EPOLLIN, on_defer, l);
     (void)sd_event_source_set_description(l->epoll_source, "sockets");
     (void)sd_event_source_set_description(l->timer_source, "timers");
     return r < 0 ? r : 0;
@@ -416,7 +449,7 @@ int loop_new(struct loop **ret)
     struct loop *l = xnew0(struct loop);
     int r;
 
-    l->epoll_fd = -1;
+    l->epoll_fd = l->defer_fd = -1;
     list_init(&l->defers);
     r = loop_setup(l);
     if (r < 0) {
@@ -436,6 +469,7 @@ struct loop *loop_free(struct loop *l)
     (void)sd_event_source_disable_unref(l->defer_source);
     (void)sd_event_unref(l->event);
     l->epoll_fd = fd_close(l->epoll_fd);
+    l->defer_fd = fd_close(l->defer_fd);
     while (l->signals) {
         struct signal_watch *w = l->signals;
 

@@ -169,9 +169,15 @@ static void deliver(struct conn *c, const uint8_t *p, size_t n)
     free(held.p);
 }
 
+/* what the user is to look at again comes before anything new, and before the end */
+static bool offer_waits(const struct conn *c)
+{
+    return c->offer && c->in.len > 0;
+}
+
 static void tell_eof(struct conn *c)
 {
-    if (!c->eof || c->eof_told || c->paused || !c->user || c->state != CONN_OPEN)
+    if (!c->eof || c->eof_told || c->paused || !c->user || c->state != CONN_OPEN || offer_waits(c))
         return;
     c->eof_told = true;
     c->user->on_eof(c->arg);
@@ -179,7 +185,7 @@ static void tell_eof(struct conn *c)
 
 static bool may_read(const struct conn *c)
 {
-    return c->state == CONN_OPEN && !c->eof && (!c->paused || c->closing);
+    return c->state == CONN_OPEN && !c->eof && (!c->paused || c->closing) && !offer_waits(c);
 }
 
 static void conn_read(struct conn *c)

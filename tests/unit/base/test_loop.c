@@ -349,6 +349,83 @@ static void test_defer_runs_once_after_the_callback(void **state)
     defer_stop(&a.d);
 }
 
+struct worker {
+    struct defer d;
+    size_t runs, runs_at_io;
+    struct worker *sets, *stops;
+};
+
+static void on_work(void *arg)
+{
+    struct worker *w = arg;
+
+    w->runs++;
+    defer_set(&w->d);
+    if (w->sets)
+        defer_set(&w->sets->d);
+    if (w->stops)
+        defer_stop(&w->stops->d);
+}
+
+static void on_work_io(void *arg, uint32_t revents)
+{
+    struct worker *w = arg;
+
+    (void)revents;
+    if (!w->runs_at_io)
+        w->runs_at_io = w->runs + 1;
+}
+
+/* work in slices: a socket that is ready waits for one slice, not for all of them */
+static void test_defer_that_goes_on_leaves_room_for_sockets(void **state)
+{
+    struct worker w = {0};
+    struct io io;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(io_add(l, &io, fds[0], EPOLLIN, "test", on_work_io, &w), 0);
+    defer_init(l, &w.d, on_work, &w);
+    defer_set(&w.d);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    turn_some(l, 6);
+    assert_in_range(w.runs_at_io, 1, 3);
+    assert_in_range(w.runs, 2, 5);
+    defer_stop(&w.d);
+    io_del(&io);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
+static void test_defers_set_or_stopped_meanwhile(void **state)
+{
+    struct worker a = {0}, b = {0}, c = {0}, later = {0};
+
+    (void)state;
+    defer_init(l, &a.d, on_work, &a);
+    defer_init(l, &b.d, on_work, &b);
+    defer_init(l, &c.d, on_work, &c);
+    defer_init(l, &later.d, on_work, &later);
+    a.sets = &later;
+    a.stops = &b;
+    defer_set(&a.d);
+    defer_set(&b.d);
+    defer_set(&c.d);
+    assert_int_equal(loop_turn(l, 0), 0);
+    assert_int_equal(a.runs, 1);
+    assert_int_equal(b.runs, 0);
+    assert_int_equal(c.runs, 1);
+    assert_int_equal(later.runs, 0);
+    assert_int_equal(loop_turn(l, 0), 0);
+    assert_int_equal(a.runs, 2);
+    assert_int_equal(c.runs, 2);
+    assert_int_equal(later.runs, 1);
+    defer_stop(&a.d);
+    defer_stop(&c.d);
+    defer_stop(&later.d);
+}
+
 /* ---- signals, children, quitting ---- */
 
 static int last_signal;
@@ -463,6 +540,8 @@ int main(void)
         TEST(test_io_may_delete_itself),
         TEST(test_io_add_says_what_is_wrong),
         TEST(test_defer_runs_once_after_the_callback),
+        TEST(test_defer_that_goes_on_leaves_room_for_sockets),
+        TEST(test_defers_set_or_stopped_meanwhile),
         TEST(test_signals_arrive_in_the_loop),
         TEST(test_children_are_reaped_with_their_status),
         TEST(test_child_cancelled_is_left_to_the_caller),
