@@ -22,6 +22,7 @@ struct rpc_session {
     struct list failed;  /* of rpc_call, to be told next turn */
     struct list idle;    /* of rpc_out, last used first */
     size_t n_calls, n_idle;
+    size_t request_bytes; /* held by requests of the peer: half-sent, pipelined, waiting */
     uint64_t seq;
     uint64_t opened_ns;
     struct defer work;
@@ -46,6 +47,7 @@ struct rpc_serve {
     struct rpc_inbox box;
     struct request *busy; /* dispatched, not answered */
     size_t held;          /* bytes not yet granted to the peer again */
+    size_t counted;       /* its part of the session's request_bytes */
     uint8_t type;         /* enum rpc_stream_type */
     bool eof;             /* the peer sends nothing more */
     bool ready;           /* look at it in the next turn */

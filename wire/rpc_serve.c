@@ -15,7 +15,6 @@
 enum {
     REQUESTS_PER_TURN = 64, /* pipelined ones; then others have their turn */
     SMALL_BODY = 16 * KIB,
-    LARGE_INBOX = 1 * MIB, /* from here on a peer's total is looked at */
 };
 
 struct request {
@@ -27,10 +26,21 @@ struct request {
 
 /* --- the stream's end --- */
 
+/* keeps the sum of what the peer's half-sent and waiting requests hold */
+static void count_bytes(struct rpc_serve *v)
+{
+    size_t now = v->box.in.len + (v->busy ? v->busy->q.body_len : 0);
+
+    v->session->request_bytes += now - v->counted;
+    v->counted = now;
+}
+
 static void serve_free(struct rpc_serve *v)
 {
     list_remove(&v->link);
     rpc_inbox_done(&v->box);
+    v->session->request_bytes -= v->counted;
+    v->counted = 0;
     if (v->pumping)
         v->gone = true;
     else
@@ -114,6 +124,7 @@ static void answer(struct rpc_request *q, const char *error, const void *body, s
         if (error)
             send_reply(v, q->seq, q->method, error, body, n);
         v->busy = NULL;
+        count_bytes(v);
         if (v->session->dead)
             end = false; /* its end is told by rpc_session_fail() */
         if (end) {
@@ -291,7 +302,7 @@ static void next_stream_header(struct rpc_serve *v)
 static void pace_plain(struct rpc_serve *v)
 {
     if (v->session->plain)
-        conn_read_pause(v->session->plain, v->busy && v->box.in.len >= YAMUX_WINDOW);
+        conn_read_pause(v->session->plain, (v->busy || v->ready) && v->box.in.len >= YAMUX_WINDOW);
 }
 
 /* goes on until a request waits for its answer or bytes are missing */
@@ -317,6 +328,7 @@ static void pump(struct rpc_serve *v)
         free(v);
         return;
     }
+    count_bytes(v);
     if (v->ready && !v->busy)
         defer_set(&v->session->work);
     else
@@ -360,18 +372,6 @@ static bool read_type(struct rpc_serve *v, uint8_t type)
     return true;
 }
 
-/* whether a peer holds more memory with half-sent and waiting requests than one may */
-static bool too_much(const struct rpc_serve *v)
-{
-    size_t total = 0;
-
-    if (v->box.in.len < LARGE_INBOX)
-        return false;
-    list_for_each (i, &v->session->serving, struct rpc_serve, link)
-        total += i->box.in.len + (i->busy ? i->busy->q.body_len : 0);
-    return total > RPC_SESSION_MAX;
-}
-
 void rpc_serve_data(void *arg, const uint8_t *p, size_t n)
 {
     struct rpc_serve *v = arg;
@@ -391,7 +391,8 @@ void rpc_serve_data(void *arg, const uint8_t *p, size_t n)
         rpc_session_fail(v->session, -ENOMEM, "no memory for a request");
         return;
     }
-    if (too_much(v)) {
+    count_bytes(v);
+    if (v->session->request_bytes > RPC_SESSION_MAX) {
         rpc_session_fail(v->session, -EMSGSIZE, "too many large requests at once");
         return;
     }

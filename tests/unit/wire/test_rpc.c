@@ -642,6 +642,41 @@ static void test_many_large_requests_at_once_end_the_session(void **state)
     side_done(&d);
 }
 
+/* as many, each of them small: it is the sum that counts */
+static void test_many_half_sent_requests_end_the_session(void **state)
+{
+    static char part[128 * 1024];
+    struct buf b = BUF_INIT(MIB);
+    size_t sum = 0;
+    struct side d;
+
+    (void)state;
+    side_open(&d, false, false, true);
+    rpc_request_header_write(&b, 1, "A.B");
+    buf_add_byte(&b, 0xdb);
+    buf_add_be32(&b, MIB);
+    for (uint32_t id = 1; id < 2 * 200 && !d.closed; id += 2) {
+        raw_frame(&d.r, R_WINDOW, R_SYN, id, 0);
+        raw_data(&d.r, 0, id, "\1", 1);
+        raw_data(&d.r, 0, id, b.p, b.len);
+        for (int i = 0; i < 7 && !d.closed; i++) {
+            raw_frame(&d.r, R_DATA, 0, id, sizeof(part));
+            for (size_t sent = 0; sent < sizeof(part) && !d.closed;) {
+                ssize_t k = send(d.r.fd, part + sent, sizeof(part) - sent, MSG_NOSIGNAL);
+
+                sent += k > 0 ? (size_t)k : 0;
+                turn_some(d.l, 1);
+            }
+            sum += sizeof(part);
+        }
+    }
+    assert_int_equal(d.closed, 1);
+    assert_int_equal(d.why.code, -EMSGSIZE);
+    assert_true(sum > RPC_SESSION_MAX - MIB && sum < RPC_SESSION_MAX + 2 * MIB);
+    buf_done(&b);
+    side_done(&d);
+}
+
 static void test_garbage_closes_the_stream(void **state)
 {
     static const struct {
@@ -869,6 +904,39 @@ static void test_plain_connection_stops_reading_behind_a_request(void **state)
     }
     assert_true(sent < 2 * MIB); /* then the sockets are full */
     assert_int_equal(d.closed, 0);
+    buf_done(&b);
+    side_done(&d);
+}
+
+/* faster than they are answered: they wait in the socket */
+static void test_plain_pipelined_requests_do_not_pile_up(void **state)
+{
+    static uint8_t place[65536];
+    struct buf b = BUF_INIT(MIB);
+    size_t sent = 0, one, total, answered = 0, most = 0;
+    struct side d;
+    ssize_t n;
+
+    (void)state;
+    side_open(&d, false, true, true);
+    put_request(&b, 1, "A.B", empty, 1);
+    for (one = b.len; b.len < 512 * 1024;)
+        put_request(&b, 1, "A.B", empty, 1);
+    total = 8 * b.len;
+    for (int i = 0; i < 200000 && sent < total && !d.closed; i++) {
+        n = send(d.r.fd, b.p + sent % b.len, b.len - sent % b.len, MSG_NOSIGNAL);
+        if (n > 0)
+            sent += (size_t)n;
+        turn_some(d.l, 1);
+        while ((n = recv(d.r.fd, place, sizeof(place), 0)) > 0)
+            answered += (size_t)n;
+        most = MAX(most, sent - d.n_seen * one);
+    }
+    assert_int_equal(d.closed, 0);
+    assert_int_equal(sent, total);
+    assert_true(answered > 0);
+    /* in two sockets and one window */
+    assert_true(most < MIB);
     buf_done(&b);
     side_done(&d);
 }
@@ -1516,6 +1584,7 @@ int main(void)
         cmocka_unit_test(test_request_header_too_large_closes_the_stream),
         cmocka_unit_test(test_request_body_too_large_is_refused_from_its_length),
         cmocka_unit_test(test_many_large_requests_at_once_end_the_session),
+        cmocka_unit_test(test_many_half_sent_requests_end_the_session),
         cmocka_unit_test(test_garbage_closes_the_stream),
         cmocka_unit_test(test_deep_nesting_is_refused),
         cmocka_unit_test(test_wrong_stream_type_closes_the_session),
@@ -1526,6 +1595,7 @@ int main(void)
         cmocka_unit_test(test_plain_requests_are_answered_in_order),
         cmocka_unit_test(test_plain_end_waits_for_the_answer),
         cmocka_unit_test(test_plain_connection_stops_reading_behind_a_request),
+        cmocka_unit_test(test_plain_pipelined_requests_do_not_pile_up),
         cmocka_unit_test(test_plain_lost_connection_tells_that_nobody_waits),
         cmocka_unit_test(test_we_call_as_a_recorded_agent_does),
         cmocka_unit_test(test_stream_is_used_again_after_success),
