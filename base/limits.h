@@ -14,9 +14,10 @@ enum {
 #define READ_CAP_STATE  ((size_t)1 * MIB) /* identity files, journals of the agent */
 
 /* codecs */
-#define MP_DEPTH_MAX   32 /* nesting; a Job inside an Allocation is 14 deep */
-#define MP_EXPAND_MAX 16                    /* bytes decoded per byte of input; real objects: 2-6 */
-#define MP_EXPAND_FREE ((size_t)64 * KIB)   /* on top of that, so that tiny objects are not refused */
+#define MP_DEPTH_MAX   32                 /* nesting; a Job inside an Allocation is 14 deep */
+#define MP_EXPAND_MAX  16                 /* bytes decoded per byte of input; real objects: 2-6 */
+#define MP_EXPAND_FREE ((size_t)64 * KIB) /* on top of that, so that tiny objects are not refused  \
+                                           */
 #define JSON_DEPTH_MAX 32
 #define HCL_DEPTH_MAX  64
 #define HCL_VALUES_MAX 10000 /* values of one file; a person writes a few hundred */
@@ -24,11 +25,11 @@ enum {
 /* RPC */
 #define RPC_BODY_MAX      ((size_t)16 * MIB) /* a node is 4-40 KB; an alloc with its job under 1 MB */
 #define RPC_HEADER_MAX    ((size_t)4 * KIB)   /* {Seq, ServiceMethod} */
-#define RPC_SESSION_MAX   ((size_t)64 * MIB) /* request bodies of one peer in memory at once */
+#define RPC_SESSION_MAX   ((size_t)64 * MIB)  /* request bodies of one peer in memory at once */
 #define YAMUX_WINDOW      ((size_t)256 * KIB) /* fixed by the protocol */
 #define YAMUX_STREAMS_MAX 1024 /* open streams per session; the peer's backlog is 256 */
 #define CONN_IN_MAX       ((size_t)1 * MIB)  /* bytes left unread for later; then the conn fails */
-#define CONN_OUT_MAX ((size_t)32 * MIB)     /* unsent bytes per connection before it is dropped */
+#define CONN_OUT_MAX      ((size_t)32 * MIB) /* unsent bytes per connection before it is dropped */
 
 /* HTTP */
 #define HTTP_HEAD_MAX  ((size_t)32 * KIB)  /* request line and headers; beyond it 431 */
@@ -36,8 +37,12 @@ enum {
 #define HTTP_REPLY_MAX ((size_t)256 * MIB) /* 100,000 list stubs are 71 MB */
 
 /* objects */
-#define NODE_PACKED_MAX ((size_t)1 * MIB)  /* a registered node; beyond it the registration fails  \
-                                            */
-#define NODE_EVENTS_MAX  10                /* Nomad's MaxRetainedNodeEvents */
-#define PROBE_RECORD_MAX ((size_t)1 * MIB) /* one probe's result on its pipe */
-#define PROBE_OUTPUT_MAX ((size_t)8 * MIB) /* all that one probe child may write */
+#define NODE_PACKED_MAX                                                                            \
+    ((size_t)1 * MIB) /* a registered node; beyond it the registration fails                       \
+                       */
+#define WRITES_WAITING_MAX ((size_t)256 * MIB) /* requests that wait for the disk, of all peers */
+#define EMIT_NODES_MAX     100  /* nodes of one Node.EmitEvents; an agent sends its own */
+#define EMIT_EVENTS_MAX    1000 /* events of one Node.EmitEvents; ten of a node are kept */
+#define NODE_EVENTS_MAX    10   /* Nomad's MaxRetainedNodeEvents */
+#define PROBE_RECORD_MAX   ((size_t)1 * MIB) /* one probe's result on its pipe */
+#define PROBE_OUTPUT_MAX   ((size_t)8 * MIB) /* all that one probe child may write */

@@ -1,5 +1,6 @@
 #include "server/call.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/rand.h"
@@ -8,11 +9,14 @@
 #include "codec/ops.h"
 #include "model/texts.h"
 
+enum { WRITE_COST = 4096 }; /* of a waiting write besides its body, about */
+
 /* nomad v1.0.18 nomad/rpc.go: maxQueryTime is default and limit */
 #define QUERY_TIME_MAX (INT64_C(300) * (int64_t)NSEC_PER_SEC)
 
 static void call_free(struct call *c)
 {
+    c->srv->writing_bytes -= c->writing;
     store_unwatch(&c->watch);
     timer_stop(&c->timer);
     list_remove(&c->link);
@@ -99,6 +103,31 @@ struct query_meta call_meta(uint64_t index)
     return (struct query_meta){.index = index, .known_leader = true};
 }
 
+/* --- writes --- */
+
+static int write_run(struct txn *t, void *arg, struct err *e)
+{
+    struct call *c = arg;
+
+    if (c->gone) /* else a peer that asks and leaves would keep the disk busy for all others */
+        return err_set(e, -ECANCELED, "the caller is gone");
+    return c->write(t, c, e);
+}
+
+void call_write(struct call *take_c, store_fn *fn, store_done *done)
+{
+    struct call *c = take_c;
+
+    c->writing = c->body_len + WRITE_COST;
+    c->srv->writing_bytes += c->writing;
+    if (c->srv->writing_bytes > WRITES_WAITING_MAX) {
+        call_fail(c, "too many writes are waiting");
+        return;
+    }
+    c->write = fn;
+    store_write(c->srv->store, write_run, done, c);
+}
+
 /* --- blocking queries --- */
 
 static void query_run(struct call *c);
@@ -143,6 +172,7 @@ static void query_run(struct call *c)
         query_wait(c);
         return;
     }
+    store_unwatch(&c->watch); /* an answer that is made piece by piece is not begun again */
     if (c->answer)
         c->answer(c);
     else if (buf_ok(&b) < 0)

@@ -54,6 +54,10 @@ struct call {
     struct timer timer;
     bool expired;
 
+    /* a write that waits */
+    store_fn *write;
+    size_t writing; /* its part of server.writing_bytes */
+
     /* an endpoint's own, freed with the call */
     void *data;
     void (*data_free)(void *data);
@@ -63,7 +67,8 @@ struct call {
  * answered already. */
 struct call *call_start(struct server *s, const char *method, const uint8_t *body, size_t n,
                         const struct call_sink *sink, void *sink_arg);
-/* the peer is gone: a waiting query ends, a write in flight goes on without answering */
+/* the peer is gone: a waiting query ends, a write on its way to the disk goes on without answering,
+ * one that only waits for its turn is not made any more */
 void call_gone(struct call *c);
 
 /* answers; the call is gone after that */
@@ -74,6 +79,9 @@ void call_fail_close(struct call *take_c, const char *text); /* and ends the str
 
 /* runs the query, now or until its index is above MinQueryIndex or time is up, and answers */
 void call_query(struct call *take_c, query_fn *fn);
+
+/* store_write() with the call as arg; refused when more waits for the disk than may */
+void call_write(struct call *take_c, store_fn *fn, store_done *done);
 
 const char *call_token(const struct call *c); /* "" when there is none */
 const char *call_peer(const struct call *c);

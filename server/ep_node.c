@@ -212,7 +212,7 @@ static void write_meta_done(void *arg, int r, uint64_t index, const struct err *
 
 /* one entry of the map: an id and its events, checked and authorised */
 static int emit_entry(const struct call *c, const char *id, const uint8_t *events, size_t n,
-                      struct node_events *ret, struct err *e)
+                      size_t *left, struct node_events *ret, struct err *e)
 {
     struct mp_in in = mp_in(events, n);
     const struct node_item *it;
@@ -224,6 +224,9 @@ static int emit_entry(const struct call *c, const char *id, const uint8_t *event
         return err_set(e, -EBADMSG, "msgpack decode error: NodeEvents[%s]: expected array", id);
     if (t.type == MP_NIL || t.n == 0)
         return err_set(e, -EINVAL, TEXT_NO_EVENTS_FOR, id);
+    if (t.n > *left)
+        return err_set(e, -E2BIG, "more than %d node events in one request", EMIT_EVENTS_MAX);
+    *left -= t.n;
     for (size_t i = t.n; i > 0; i--) {
         struct node_event ev = {0};
 
@@ -244,6 +247,7 @@ static int emit_parse(const struct call *c, struct emit *m, struct err *e)
 {
     const struct emit_node_events_request *q = c->request;
     struct mp_in in = mp_in(q->node_events.p, q->node_events.n);
+    size_t left = EMIT_EVENTS_MAX;
     struct mp_token t;
     int r;
 
@@ -252,6 +256,8 @@ static int emit_parse(const struct call *c, struct emit *m, struct err *e)
         return err_set(e, -EINVAL, "%s", TEXT_NO_EVENTS);
     if (t.type != MP_MAP)
         return err_set(e, -EBADMSG, "msgpack decode error: NodeEvents: expected map");
+    if (t.n > EMIT_NODES_MAX)
+        return err_set(e, -E2BIG, "events of more than %d nodes in one request", EMIT_NODES_MAX);
     for (size_t i = t.n; i > 0; i--) {
         _cleanup_free_ char *id = NULL;
         struct mp_token key;
@@ -263,7 +269,7 @@ static int emit_parse(const struct call *c, struct emit *m, struct err *e)
         from = in.p;
         if (mp_skip(&in) < 0)
             return err_set(e, -EBADMSG, "msgpack decode error: NodeEvents");
-        r = emit_entry(c, id, from, (size_t)(in.p - from), vec_add(&m->v, &m->n), e);
+        r = emit_entry(c, id, from, (size_t)(in.p - from), &left, vec_add(&m->v, &m->n), e);
         if (r < 0)
             return r;
     }
@@ -284,7 +290,7 @@ void ep_node_emit_events(struct call *c)
     else if (r < 0)
         call_fail(c, e.text);
     else
-        store_write(c->srv->store, emit_write, write_meta_done, c);
+        call_write(c, emit_write, write_meta_done);
 }
 
 /* --- Node.UpdateAlloc: no allocation is known yet, so only the node's own index moves --- */
@@ -362,5 +368,5 @@ void ep_node_update_alloc(struct call *c)
     call_bind(c, &key);
     c->data = xmemdup(&key, sizeof(key));
     c->data_free = free;
-    store_write(c->srv->store, update_alloc_write, write_meta_done, c);
+    call_write(c, update_alloc_write, write_meta_done);
 }

@@ -127,5 +127,5 @@ void ep_node_register(struct call *c)
         g->rules.resources = &g->resources_ref;
     }
     g->now_ns = clock_wall_ns();
-    store_write(c->srv->store, register_write, register_done, c);
+    call_write(c, register_write, register_done);
 }

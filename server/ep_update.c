@@ -110,7 +110,7 @@ void ep_node_update_status(struct call *c)
     u->asked = asked;
     if (q->node_event)
         find_event(c, &u->event);
-    store_write(c->srv->store, update_write, update_done, c);
+    call_write(c, update_write, update_done);
 }
 
 /* --- the deadline passed --- */

@@ -26,6 +26,7 @@ struct server {
     struct rpc_listener *rpc;             /* owned; NULL without sockets */
     struct api *api;                      /* owned; NULL without sockets */
     struct list calls;                    /* requests that are waiting (server/call.h) */
+    size_t writing_bytes;                 /* held by those of them that wait for the disk */
     char *rpc_advertise, *http_advertise; /* owned; "ip:port" */
     char id[UUID_TEXT_LEN + 1];           /* of this server, kept in its data folder */
 };

@@ -253,6 +253,15 @@ static void test_long_lists_are_made_in_slices(void **state)
         assert_true(gone.dropped);
     }
     assert_true(list_empty(&h->server->calls));
+    /* what changes while the pieces are made does not begin the answer again */
+    list(h, (struct list_args){.min_index = 1000000}, &gone);
+    assert_non_null(gone.call->watch.owner);
+    timer_stop(&gone.call->timer);
+    gone.call->timer.fn(gone.call->timer.arg);
+    assert_non_null(gone.call);
+    assert_null(gone.call->watch.owner);
+    harness_settle(h);
+    assert_true(gone.replied);
 }
 
 int main(void)

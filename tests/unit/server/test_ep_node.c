@@ -385,6 +385,35 @@ static void test_more_events_than_are_kept(void **state)
     assert_string_equal(stored->events[9].message, "event 12");
 }
 
+/* each costs time on the loop: 16 MiB of them would hold it up for many seconds */
+static void test_too_many_events_are_refused(void **state)
+{
+    struct harness *h = *state;
+    _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
+    _cleanup_buf_ struct buf b = BUF_INIT(MIB);
+    char id[UUID_TEXT_LEN + 1];
+
+    harness_ready(h, 1);
+    emit(h, 1, EMIT_EVENTS_MAX + 1, NULL, &a);
+    assert_string_equal(a.text, "more than 1000 node events in one request");
+    assert_false(a.closed);
+    emit(h, 1, EMIT_EVENTS_MAX, NULL, &a);
+    assert_true(a.replied);
+    make_node_id(1, id);
+    mp_map(&b, 2);
+    mp_str(&b, "Region");
+    mp_str(&b, "global");
+    mp_str(&b, "NodeEvents");
+    mp_map(&b, EMIT_NODES_MAX + 1);
+    for (int i = 0; i <= EMIT_NODES_MAX; i++) {
+        mp_str(&b, id);
+        mp_array(&b, 1);
+        put_event(&b, "again");
+    }
+    harness_call_raw(h, "Node.EmitEvents", b.p, b.len, &a);
+    assert_string_equal(a.text, "events of more than 100 nodes in one request");
+}
+
 static void test_emit_events_errors(void **state)
 {
     struct harness *h = *state;
@@ -523,6 +552,7 @@ int main(void)
         TEST(test_alloc_get_allocs_needs_a_nodes_secret),
         TEST(test_emitted_events_are_stamped_and_move_the_table_only),
         TEST(test_more_events_than_are_kept),
+        TEST(test_too_many_events_are_refused),
         TEST(test_emit_events_errors),
         TEST(test_update_alloc_moves_only_the_nodes_alloc_index),
         TEST(test_update_alloc_errors),

@@ -439,6 +439,44 @@ static void test_peer_that_goes_does_not_stop_its_registration(void **state)
     assert_non_null(harness_item(h, 1));
 }
 
+static void test_registration_that_waits_is_not_made_for_nobody(void **state)
+{
+    struct harness *h = *state;
+    _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT, b = RPC_ANSWER_INIT;
+    _cleanup_(node_freep) struct node *n = make_node(1), *other = make_node(2);
+
+    fake_disk_auto(h->disk, false);
+    harness_register(h, n, &a);
+    harness_register(h, other, &b);
+    call_gone(steal_ptr(&b.call));
+    assert_true(fake_disk_step(h->disk));
+    harness_settle(h);
+    assert_false(fake_disk_step(h->disk));
+    assert_true(a.replied);
+    assert_true(b.dropped);
+    assert_null(harness_item(h, 2));
+    assert_int_equal(store_index(h->server->store), 1);
+    assert_int_equal(h->server->writing_bytes, 0);
+}
+
+static void test_writes_beyond_the_limit_are_refused(void **state)
+{
+    struct harness *h = *state;
+    _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
+    _cleanup_(node_freep) struct node *n = make_node(1);
+
+    h->server->writing_bytes = WRITES_WAITING_MAX; /* of others */
+    harness_register(h, n, &a);
+    assert_true(a.failed);
+    assert_false(a.closed);
+    assert_string_equal(a.text, "too many writes are waiting");
+    assert_int_equal(h->server->writing_bytes, WRITES_WAITING_MAX);
+    h->server->writing_bytes = 0;
+    harness_register(h, n, &a);
+    assert_true(a.replied);
+    assert_int_equal(h->server->writing_bytes, 0);
+}
+
 static void test_two_first_registrations_in_one_batch(void **state)
 {
     struct harness *h = *state;
@@ -477,6 +515,8 @@ int main(void)
         TEST(test_register_fails_when_it_cannot_be_stored),
         TEST(test_register_is_answered_when_durable),
         TEST(test_peer_that_goes_does_not_stop_its_registration),
+        TEST(test_registration_that_waits_is_not_made_for_nobody),
+        TEST(test_writes_beyond_the_limit_are_refused),
         TEST(test_two_first_registrations_in_one_batch),
     };
 
