@@ -8,6 +8,8 @@
 #include "state/persist.h"
 #include "state/watch.h"
 
+enum { WRITES_PER_TURN = 200 }; /* also when they are of one node or change nothing */
+
 struct write {
     struct list link;
     store_fn *fn;
@@ -175,11 +177,16 @@ static void run_queue(void *arg)
         batch_add(s, &s->carry_changes);
         list_append(&s->ran, &w->link);
     }
-    for (struct write *w; (w = write_take(&s->queue));)
-        if (!run_write(s, w))
+    for (int i = 0; i < WRITES_PER_TURN; i++) {
+        struct write *w = write_take(&s->queue);
+
+        if (!w || !run_write(s, w))
             break;
+    }
     if (s->n_changed > 0)
         batch_submit(s);
+    else if (!list_empty(&s->queue))
+        defer_set(&s->defer);
 }
 
 /* --- the end of a batch --- */

@@ -310,6 +310,29 @@ static void test_batches_keep_their_limits(void **state)
 }
 
 /* one that did not fit into the batch saw its content: both fail */
+/* a hundred keys do not limit what changes one key, or nothing: their number does */
+static void test_one_turn_runs_some_writes_only(void **state)
+{
+    enum { N = 1000 };
+    struct fixture *f = *state;
+    struct write *w = xnew0_n(struct write, N);
+    size_t ran = 0;
+
+    for (size_t i = 0; i < N; i++) {
+        w[i] = (struct write){.f = f, .op = i < N / 2 ? OP_PUT : OP_NOTHING, .n = 1};
+        store_write(f->store, write_fn, write_done, &w[i]);
+    }
+    turns(f);
+    for (size_t i = 0; i < N; i++)
+        ran += w[i].ran_at > 0;
+    assert_in_range(ran, 1, 200);
+    settle(f);
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(w[i].done, 1);
+    assert_int_equal(store_index(f->store), N / 2);
+    free(w);
+}
+
 static void test_carried_write_fails_with_its_batch(void **state)
 {
     struct fixture *f = *state;
@@ -557,6 +580,7 @@ int main(void)
         TEST(test_failed_commit_leaves_no_trace),
         TEST(test_health_is_told_once_per_change),
         TEST(test_batches_keep_their_limits),
+        TEST(test_one_turn_runs_some_writes_only),
         TEST(test_carried_write_fails_with_its_batch),
         TEST(test_index_without_object_is_durable),
         TEST(test_close_ends_all_writes),
