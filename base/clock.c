@@ -67,29 +67,55 @@ int64_t gotime_to_unix_ns(struct gotime t)
     return ns + t.nsec;
 }
 
+/* v as n digits at p; returns what is behind them */
+static char *put_digits(char *p, unsigned v, int n)
+{
+    for (int i = n - 1; i >= 0; i--, v /= 10)
+        p[i] = (char)('0' + v % 10);
+    return p + n;
+}
+
+static char *put_zone(char *p, int16_t offset_min)
+{
+    unsigned m = (unsigned)(offset_min < 0 ? -offset_min : offset_min);
+
+    if (m == 0) {
+        *p++ = 'Z';
+        return p;
+    }
+    *p++ = offset_min < 0 ? '-' : '+';
+    p = put_digits(p, m / 60, 2);
+    *p++ = ':';
+    return put_digits(p, m % 60, 2);
+}
+
+/* without printf: a list of nodes has several times for each of them */
 void gotime_format(struct gotime t, char ret[GOTIME_TEXT_MAX])
 {
     time_t sec = (time_t)(t.sec - GOTIME_UNIX_EPOCH + (int64_t)t.offset_min * 60);
-    char fraction[16] = "", zone[16] = "Z";
     struct tm tm = {0};
+    char *p = ret;
 
     (void)gmtime_r(&sec, &tm);
-    if (t.nsec) {
-        size_t n;
-
-        (void)snprintf(fraction, sizeof(fraction), ".%09u", t.nsec % 1000000000u);
-        n = strlen(fraction);
-        while (fraction[n - 1] == '0')
-            fraction[--n] = 0;
+    p = put_digits(p, (unsigned)(tm.tm_year + 1900), 4);
+    *p++ = '-';
+    p = put_digits(p, (unsigned)tm.tm_mon + 1, 2);
+    *p++ = '-';
+    p = put_digits(p, (unsigned)tm.tm_mday, 2);
+    *p++ = 'T';
+    p = put_digits(p, (unsigned)tm.tm_hour, 2);
+    *p++ = ':';
+    p = put_digits(p, (unsigned)tm.tm_min, 2);
+    *p++ = ':';
+    p = put_digits(p, (unsigned)tm.tm_sec, 2);
+    if (t.nsec % 1000000000U) {
+        *p++ = '.';
+        p = put_digits(p, t.nsec % 1000000000U, 9);
+        while (p[-1] == '0')
+            p--;
     }
-    if (t.offset_min) {
-        int m = t.offset_min < 0 ? -t.offset_min : t.offset_min;
-
-        (void)snprintf(zone, sizeof(zone), "%c%02d:%02d", t.offset_min < 0 ? '-' : '+',
-                       m / 60 % 100, m % 60);
-    }
-    (void)snprintf(ret, GOTIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d%s%s", tm.tm_year + 1900,
-                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, fraction, zone);
+    p = put_zone(p, t.offset_min);
+    *p = 0;
 }
 
 /* n digits at *s as a number; -1 when there are fewer */

@@ -329,7 +329,7 @@ static int find_values(const struct desc *d, struct mp_in *in, size_t n, struct 
 
 static int put_struct(struct buf *b, const struct desc *d, struct mp_in *in, unsigned opts)
 {
-    struct mp_in values[DESC_ROWS_MAX] = {0};
+    struct mp_in values[DESC_ROWS_MAX]; /* only the rows of d are used: the rest stays untouched */
     struct mp_token t;
     size_t written = 0;
     int r = 0;
@@ -338,6 +338,7 @@ static int put_struct(struct buf *b, const struct desc *d, struct mp_in *in, uns
     if (d->n_fields > DESC_ROWS_MAX || (d->flags & F_OMITEMPTY) || mp_next(in, &t) < 0 ||
         (t.type != MP_MAP && t.type != MP_NIL))
         return -EBADMSG;
+    memset(values, 0, d->n_fields * sizeof(values[0]));
     if (t.type == MP_MAP && find_values(d, in, t.n, values) < 0)
         return -EBADMSG;
     buf_add_byte(b, '{');
@@ -348,7 +349,7 @@ static int put_struct(struct buf *b, const struct desc *d, struct mp_in *in, uns
             return -EBADMSG;
         if (f->flags & F_NO_JSON)
             continue;
-        js_put_key(b, written++, f->name, strlen(f->name));
+        js_put_name(b, written++, f->name);
         if ((f->flags & F_SECRET) && !(opts & JS_SECRETS))
             js_put_lit(b, "\"\"");
         else

@@ -1,3 +1,4 @@
+/* codec/js_put.c - numbers, bytes, keys. */
 #include "codec/js_put.h"
 
 #include <string.h>
@@ -60,4 +61,22 @@ void js_put_key(struct buf *b, size_t i, const char *key, size_t n)
         buf_add_byte(b, ',');
     js_str_n(b, key, n);
     buf_add_byte(b, ':');
+}
+
+void js_put_name(struct buf *b, size_t i, const char *name)
+{
+    size_t n = strlen(name), at;
+
+    if (!buf_reserve(b, n + 4))
+        return;
+    at = b->len;
+    if (i > 0)
+        b->p[at++] = ',';
+    b->p[at++] = '"';
+    memcpy(b->p + at, name, n);
+    at += n;
+    b->p[at++] = '"';
+    b->p[at++] = ':';
+    b->p[at] = 0;
+    b->len = at;
 }

@@ -11,3 +11,5 @@ void js_put_bool(struct buf *b, bool v);
 void js_put_base64(struct buf *b, const uint8_t *p, size_t n);
 /* key and colon, after a comma when it is not the first */
 void js_put_key(struct buf *b, size_t i, const char *key, size_t n);
+/* the same for the name of a field, in which nothing needs an escape */
+void js_put_name(struct buf *b, size_t i, const char *name);

@@ -7,11 +7,7 @@
 #include "base/parse.h"
 #include "base/str.h"
 #include "codec/js.h"
-
-static void put_lit(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
-}
+#include "codec/js_put.h"
 
 /* ---- strings ---- */
 
@@ -31,68 +27,117 @@ static void put_escape(struct buf *b, uint8_t c)
 
     switch (c) {
     case '"':
-        put_lit(b, "\\\"");
+        js_put_lit(b, "\\\"");
         break;
     case '\\':
-        put_lit(b, "\\\\");
+        js_put_lit(b, "\\\\");
         break;
     case '\b':
-        put_lit(b, "\\b");
+        js_put_lit(b, "\\b");
         break;
     case '\f':
-        put_lit(b, "\\f");
+        js_put_lit(b, "\\f");
         break;
     case '\n':
-        put_lit(b, "\\n");
+        js_put_lit(b, "\\n");
         break;
     case '\r':
-        put_lit(b, "\\r");
+        js_put_lit(b, "\\r");
         break;
     case '\t':
-        put_lit(b, "\\t");
+        js_put_lit(b, "\\t");
         break;
     default:
         u[4] = hex[c >> 4];
         u[5] = hex[c & 15];
-        put_lit(b, u);
+        js_put_lit(b, u);
     }
 }
 
-void js_str_n(struct buf *b, const char *s, size_t n)
-{
-    size_t begin = 0, i = 0;
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-    buf_add_byte(b, '"');
+/* whether one of eight bytes is zero (exact but for bytes above 0x7f, which count on their own) */
+static uint64_t has_zero(uint64_t v)
+{
+    return (v - EACH(0x01)) & ~v & EACH(0x80);
+}
+
+/* whether one of eight bytes cannot be copied as it is: control, quote, backslash, not ASCII */
+static bool needs_care(uint64_t v)
+{
+    return (v & EACH(0x80)) || ((v - EACH(0x20)) & ~v & EACH(0x80)) || has_zero(v ^ EACH('"')) ||
+           has_zero(v ^ EACH('\\'));
+}
+
+/* the first byte from i on that cannot be copied as it is */
+static size_t plain_until(const char *s, size_t i, size_t n)
+{
+    for (; n - i >= 8; i += 8) {
+        uint64_t v;
+
+        memcpy(&v, s + i, sizeof(v));
+        if (needs_care(v))
+            break;
+    }
     while (i < n) {
         uint8_t c = (uint8_t)s[i];
-        size_t len = 1;
-        bool line_end;
 
-        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-            i++;
-            continue;
-        }
-        if (c >= 0x80)
-            len = utf8_len(s + i, n - i);
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            break;
+        i++;
+    }
+    return i;
+}
+
+/* the rest of a string with something in it that may need an escape */
+static void put_escaped(struct buf *b, const char *s, size_t i, size_t n)
+{
+    size_t begin = 0;
+
+    while ((i = plain_until(s, i, n)) < n) {
+        uint8_t c = (uint8_t)s[i];
+        size_t len = c < 0x80 ? 1 : utf8_len(s + i, n - i);
         /* U+2028 and U+2029 end lines in JavaScript: Go's codecs escape them */
-        line_end = len == 3 &&
-                   (memcmp(s + i, "\xe2\x80\xa8", 3) == 0 || memcmp(s + i, "\xe2\x80\xa9", 3) == 0);
+        bool line_end = len == 3 && (memcmp(s + i, "\xe2\x80\xa8", 3) == 0 ||
+                                     memcmp(s + i, "\xe2\x80\xa9", 3) == 0);
+
         if (len > 1 && !line_end) {
             i += len;
             continue;
         }
         buf_add(b, s + begin, i - begin);
         if (line_end)
-            put_lit(b, s[i + 2] == '\xa8' ? "\\u2028" : "\\u2029");
+            js_put_lit(b, s[i + 2] == '\xa8' ? "\\u2028" : "\\u2029");
         else if (len == 0)
-            put_lit(b, "\\ufffd");
+            js_put_lit(b, "\\ufffd");
         else
             put_escape(b, c);
         i += len ? len : 1;
         begin = i;
     }
     buf_add(b, s + begin, n - begin);
-    buf_add_byte(b, '"');
+}
+
+void js_str_n(struct buf *b, const char *s, size_t n)
+{
+    size_t plain = plain_until(s, 0, n);
+
+    if (plain < n) {
+        buf_add_byte(b, '"');
+        put_escaped(b, s, plain, n);
+        buf_add_byte(b, '"');
+        return;
+    }
+    if (n > b->max || !buf_reserve(b, n + 2)) { /* nearly all strings: nothing to escape */
+        b->failed = true;
+        return;
+    }
+    b->p[b->len] = '"';
+    if (n > 0)
+        memcpy(b->p + b->len + 1, s, n);
+    b->p[b->len + n + 1] = '"';
+    b->len += n + 2;
+    b->p[b->len] = 0;
 }
 
 void js_str(struct buf *b, const char *s)
@@ -133,7 +178,7 @@ void js_f64(struct buf *b, double v)
     int exponent;
 
     if (!isfinite(v)) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
         return;
     }
     if (signbit(v))
@@ -165,7 +210,7 @@ void js_time(struct buf *b, struct gotime t)
     char text[GOTIME_TEXT_MAX];
 
     if (gotime_is_zero(t)) {
-        put_lit(b, "null");
+        js_put_lit(b, "null");
         return;
     }
     gotime_format(t, text);

@@ -254,7 +254,7 @@ void js_encode(struct buf *b, const struct desc *d, const void *obj, unsigned op
             continue;
         if ((row->flags & F_OMITEMPTY) && ops_field_empty(row->f, row->obj))
             continue;
-        put_key(b, written++, row->f->name);
+        js_put_name(b, written++, row->f->name);
         if ((row->flags & F_SECRET) && !(opts & JS_SECRETS))
             js_put_lit(b, "\"\"");
         else

@@ -192,40 +192,7 @@ int mp_time_parse(const uint8_t *p, size_t n, struct gotime *ret)
     return 0;
 }
 
-/* objects that a token says will follow it */
-static uint64_t inner(const struct mp_token *t)
-{
-    if (t->type == MP_ARRAY)
-        return t->n;
-    return t->type == MP_MAP ? 2 * (uint64_t)t->n : 0;
-}
-
-int mp_skip(struct mp_in *in)
-{
-    struct mp_in at = *in;
-    uint64_t left[MP_DEPTH_MAX];
-    unsigned depth = 0;
-
-    do {
-        struct mp_token t;
-        int r = read_token(&at, &t);
-
-        if (r < 0)
-            return r;
-        if (depth == MP_DEPTH_MAX && (t.type == MP_ARRAY || t.type == MP_MAP))
-            return -EBADMSG;
-        if (inner(&t) > 0) {
-            left[depth++] = inner(&t);
-            continue;
-        }
-        while (depth > 0 && --left[depth - 1] == 0)
-            depth--;
-    } while (depth > 0);
-    *in = at;
-    return 0;
-}
-
-/* ---- frames ---- */
+/* ---- whole objects ---- */
 
 /* Length of the token at p as far as it can be told: the head, or head and content of strings. */
 struct extent {
@@ -234,27 +201,12 @@ struct extent {
     bool container;
 };
 
-/* 0, -EAGAIN (not even the head is there), -EBADMSG */
-static int measure(const uint8_t *p, size_t n, struct extent *ret)
+/* 0, -EAGAIN (not even the head is there), -EBADMSG; for type bytes from c0 to df */
+static int measure_long(const uint8_t *p, size_t n, struct extent *ret)
 {
-    uint8_t c, size;
+    uint8_t c = p[0], size;
     uint64_t v;
 
-    *ret = (struct extent){.bytes = 1};
-    if (n == 0)
-        return -EAGAIN;
-    c = p[0];
-    if (c <= 0x7f || c >= 0xe0)
-        return 0;
-    if (c <= 0x9f) {
-        ret->items = c <= 0x8f ? 2 * (c & 15u) : c & 15u;
-        ret->container = true;
-        return 0;
-    }
-    if (c <= 0xbf) {
-        ret->bytes += c & 31;
-        return 0;
-    }
     if (c == 0xc1)
         return -EBADMSG;
     size = head_size[c - 0xc0];
@@ -272,6 +224,57 @@ static int measure(const uint8_t *p, size_t n, struct extent *ret)
         ret->items = c >= 0xde ? 2 * v : v;
         ret->container = true;
     }
+    return 0;
+}
+
+/* the short forms, which most tokens have, without a call */
+static inline int measure(const uint8_t *p, size_t n, struct extent *ret)
+{
+    uint8_t c;
+
+    *ret = (struct extent){.bytes = 1};
+    if (n == 0)
+        return -EAGAIN;
+    c = p[0];
+    if (c <= 0x7f || c >= 0xe0)
+        return 0;
+    if (c <= 0x9f) {
+        ret->items = c <= 0x8f ? 2 * (c & 15u) : c & 15u;
+        ret->container = true;
+        return 0;
+    }
+    if (c <= 0xbf) {
+        ret->bytes += c & 31;
+        return 0;
+    }
+    return measure_long(p, n, ret);
+}
+
+int mp_skip(struct mp_in *in)
+{
+    const uint8_t *p = in->p;
+    uint64_t left[MP_DEPTH_MAX];
+    unsigned depth = 0;
+
+    do {
+        struct extent e;
+        int r = measure(p, (size_t)(in->end - p), &e);
+
+        if (r < 0)
+            return r;
+        if (e.bytes > (uint64_t)(in->end - p))
+            return -EAGAIN;
+        p += e.bytes;
+        if (depth == MP_DEPTH_MAX && e.container)
+            return -EBADMSG;
+        if (e.items > 0) {
+            left[depth++] = e.items;
+            continue;
+        }
+        while (depth > 0 && --left[depth - 1] == 0)
+            depth--;
+    } while (depth > 0);
+    in->p = p;
     return 0;
 }
 

@@ -446,6 +446,7 @@ static void check_random(const struct desc *d)
     _cleanup_free_ char *c = xcalloc(1, d->size);
     _cleanup_buf_ struct buf mp = BUF_INIT(1 << 20), js = BUF_INIT(1 << 20),
                              js2 = BUF_INIT(1 << 20);
+    _cleanup_buf_ struct buf direct = BUF_INIT(1 << 20);
     struct err e = {0};
 
     fill(d, a);
@@ -460,6 +461,10 @@ static void check_random(const struct desc *d)
         fail_msg("%s: %s", d->name, e.text);
     assert_true(ops_equal(d, a, b));
     js_encode(&js, d, a, JS_SECRETS);
+    if (js_from_packed(&direct, d, mp.p, mp.len, JS_SECRETS) == 0)
+        assert_string_equal(buf_str(&direct), buf_str(&js));
+    else
+        assert_ptr_not_equal(d, &desc_node); /* made for it; requests and replies may be refused */
     if (!has_raw(d)) { /* packed objects have no way back from JSON */
         if (js_decode(d, buf_str(&js), js.len, c, &e) < 0)
             fail_msg("%s: %s", d->name, e.text);

@@ -508,7 +508,7 @@ static void test_golden_newer_packed_nodes_print_the_same(void **state)
         _cleanup_free_ char *mp_name = xasprintf("msgpack/%s/node-getnode-reply.msgpack", newer[i]);
         _cleanup_free_ char *packed = NULL;
         _cleanup_(node_freep) struct node *sent = node_new();
-        _cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
+        _cleanup_buf_ struct buf b = BUF_INIT(1 << 20), direct = BUF_INIT(1 << 20);
         struct single_node_response reply = {0};
         size_t n;
 
@@ -518,6 +518,8 @@ static void test_golden_newer_packed_nodes_print_the_same(void **state)
         assert_int_equal(mp_decode(&desc_node, reply.node.p, reply.node.n, sent, NULL), 0);
         js_encode(&b, &desc_node, sent, 0);
         json_covers(text, buf_str(&b), NULL);
+        assert_int_equal(js_from_packed(&direct, &desc_node, reply.node.p, reply.node.n, 0), 0);
+        assert_string_equal(buf_str(&direct), buf_str(&b));
         ops_clear(&desc_single_node_response, &reply);
     }
 }
