@@ -28,6 +28,8 @@ static int setup(void **state)
 
     assert_int_equal(fixture_setup(&fixture), 0);
     n->f = fixture;
+    if (!n->f)
+        return -1;
     n->script = xasprintf("%s/picket-probe", n->f->dir);
     n->host_path = xasprintf("%s/server.example", n->f->dir);
     text = xasprintf("#!/bin/sh\n[ \"$1 $3\" = \"-resolve 4747\" ] || exit 9\n"
