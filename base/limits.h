@@ -16,8 +16,7 @@ enum {
 /* codecs */
 #define MP_DEPTH_MAX   32                 /* nesting; a Job inside an Allocation is 14 deep */
 #define MP_EXPAND_MAX  16                 /* bytes decoded per byte of input; real objects: 2-6 */
-#define MP_EXPAND_FREE ((size_t)64 * KIB) /* on top of that, so that tiny objects are not refused  \
-                                           */
+#define MP_EXPAND_FREE ((size_t)64 * KIB) /* on top of that, for tiny objects */
 #define JSON_DEPTH_MAX 32
 #define HCL_DEPTH_MAX  64
 #define HCL_VALUES_MAX 10000 /* values of one file; a person writes a few hundred */

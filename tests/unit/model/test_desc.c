@@ -465,7 +465,7 @@ static void check_random(const struct desc *d)
         assert_string_equal(buf_str(&direct), buf_str(&js));
     else
         assert_ptr_not_equal(d, &desc_node); /* made for it; requests and replies may be refused */
-    if (!has_raw(d)) { /* packed objects have no way back from JSON */
+    if (!has_raw(d)) {                       /* packed objects have no way back from JSON */
         if (js_decode(d, buf_str(&js), js.len, c, &e) < 0)
             fail_msg("%s: %s", d->name, e.text);
         js_encode(&js2, d, c, JS_SECRETS);
