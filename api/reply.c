@@ -49,7 +49,7 @@ void reply_text(struct reply *r, int status, const char *text)
     buf_add_str(&r->body, text);
     r->status = status;
     r->content_type = TEXT_PLAIN;
-    r->is_json = false;
+    r->is_json = r->laid_out = false;
     r->render_items = NULL;
     r->coding = NULL;
     r->next_token = mem_free(r->next_token);
@@ -109,13 +109,16 @@ void reply_error(struct reply *r, const struct err *e)
 
 /* --- sending --- */
 
-static void pretty_print(struct reply *r)
+void reply_lay_out(struct reply *r)
 {
     struct buf out = BUF_INIT(HTTP_REPLY_MAX);
 
+    if (!r->is_json || r->laid_out)
+        return;
     js_pretty(&out, (const char *)r->body.p, r->body.len);
     buf_done(&r->body);
     r->body = out;
+    r->laid_out = true;
 }
 
 /* the name of the coding that the body has now; NULL = none */
@@ -150,8 +153,8 @@ void reply_make_body(struct reply *r, const struct ask *q)
 static const char *make_form(struct reply *r, const struct ask *q)
 {
     reply_make_body(r, q);
-    if (q->pretty && r->is_json)
-        pretty_print(r);
+    if (q->pretty)
+        reply_lay_out(r);
     if (buf_ok(&r->body) < 0) {
         buf_done(&r->body);
         reply_error(r, &(struct err){.text = "the reply is too large"});

@@ -28,6 +28,7 @@ struct reply {
     struct node_items items; /* counted */
     bool whole_list;         /* items are the whole list, rendered as it stands in them */
     bool is_json;            /* ?pretty applies */
+    bool laid_out;           /* and has been */
     bool has_meta;           /* the X-Nomad-* headers of reads */
     bool bare;               /* no configured response headers */
     struct view_meta meta;
@@ -46,6 +47,9 @@ void reply_text(struct reply *r, int status, const char *text);
 void reply_error(struct reply *r, const struct err *e);
 /* makes the body when render_items is set; a failure becomes the answer */
 void reply_make_body(struct reply *r, const struct ask *q);
+
+/* ?pretty: lays the body out, once */
+void reply_lay_out(struct reply *r);
 
 /* what answers of one API share; each member may be NULL */
 struct reply_shared {

@@ -9,10 +9,12 @@
 #include "base/limits.h"
 
 enum {
-    FIELDS_MIN = 64,  /* items to decode: 30 us each */
-    FIELDS_STEP = 16, /* before the clock is looked at */
-    PLAIN_MIN = 8192, /* items to copy: 0.3 us each */
-    PAGES_MAX = 16,   /* pieces that may be missing: 200 us each */
+    FIELDS_MIN = 64,      /* items to decode: 30 us each */
+    FIELDS_STEP = 16,     /* before the clock is looked at */
+    PLAIN_MIN = 8192,     /* items to copy: 0.3 us each */
+    FORM_MIN = 256,       /* items to compress or to lay out: 10 us each */
+    ZIP_STEP = 128 * KIB, /* of a text that is there as a whole: 1 ms */
+    PAGES_MAX = 16,       /* pieces that may be missing: 200 us each */
     PAGES_STEP = 4,
 };
 #define SLICE_NS (2 * NSEC_PER_MSEC)
@@ -26,6 +28,8 @@ struct job {
     size_t at;        /* items rendered */
     struct gzip *zip; /* NULL: plain */
     struct buf zipped;
+    bool laid_out; /* pretty: the body is whole and in its last form but for zip */
+    size_t zip_at; /* of that, zipped */
 };
 
 struct slow {
@@ -43,11 +47,15 @@ bool slow_is_wanted(const struct reply *r, const struct ask *q, const struct rep
 {
     const char *coding;
 
-    if (!r->render_items || r->items.n < FIELDS_MIN || q->pretty)
+    size_t min = FIELDS_MIN;
+
+    if (!q->resources && !q->os)
+        min = q->pretty || q->encoding != ENCODING_NONE ? FORM_MIN : PLAIN_MIN;
+    if (!r->render_items || r->items.n < FIELDS_MIN)
         return false;
     if (from_pages(r, q))
         return pages_missing(shared->pages, &r->items) > PAGES_MAX;
-    if (!q->resources && !q->os && r->items.n < PLAIN_MIN)
+    if (r->items.n < min)
         return false;
     return !cache_get(shared->cache, r, q, &coding);
 }
@@ -72,11 +80,38 @@ static int job_zip(struct job *j, bool last)
 {
     int r;
 
-    if (!j->zip)
+    if (!j->zip || j->q.pretty)
         return 0;
     r = gzip_add(j->zip, &j->zipped, j->r.body.p, j->r.body.len, last);
     buf_reset(&j->r.body);
     return r;
+}
+
+/* the zipped form is complete */
+static void take_zipped(struct job *j)
+{
+    buf_done(&j->r.body);
+    j->r.body = j->zipped;
+    j->zipped = BUF_INIT(HTTP_REPLY_MAX);
+    j->r.coding = j->q.encoding == ENCODING_DEFLATE ? "deflate" : "gzip";
+}
+
+/* what was laid out as a whole is zipped piece by piece; 1 = complete */
+static int job_zip_more(struct job *j, struct err *e)
+{
+    size_t n = MIN(j->r.body.len - j->zip_at, (size_t)ZIP_STEP);
+    bool last = j->zip_at + n == j->r.body.len;
+    int r;
+
+    if (!j->zip)
+        return 1;
+    r = gzip_add(j->zip, &j->zipped, j->r.body.p + j->zip_at, n, last);
+    if (r < 0)
+        return err_set(e, r, "the reply is too large");
+    j->zip_at += n;
+    if (last)
+        take_zipped(j);
+    return last;
 }
 
 /* 1 = the body is complete */
@@ -96,12 +131,14 @@ static int job_render(struct job *j, struct err *e)
         r = buf_ok(&j->r.body);
     if (r < 0)
         return err_set(e, r, "the reply is too large");
-    if (last && j->zip) {
-        buf_done(&j->r.body);
-        j->r.body = j->zipped;
-        j->zipped = BUF_INIT(HTTP_REPLY_MAX);
-        j->r.coding = j->q.encoding == ENCODING_DEFLATE ? "deflate" : "gzip";
+    if (last && j->q.pretty) {
+        reply_lay_out(&j->r);
+        j->laid_out = true;
+        r = buf_ok(&j->r.body);
+        return r < 0 ? err_set(e, r, "the reply is too large") : 0;
     }
+    if (last && j->zip)
+        take_zipped(j);
     return last;
 }
 
@@ -109,6 +146,8 @@ static int job_step(struct job *j, struct err *e)
 {
     int r;
 
+    if (j->laid_out)
+        return job_zip_more(j, e);
     if (!from_pages(&j->r, &j->q))
         return job_render(j, e);
     r = pages_prepare(j->slow->shared->pages, &j->r.items, PAGES_STEP);
@@ -124,7 +163,7 @@ static void job_answer(struct job *j, int r, const struct err *e)
     if (r < 0) {
         reply_error(&j->r, e);
     } else if (!from_pages(&j->r, &j->q)) {
-        if (!j->r.whole_list)
+        if (!j->r.whole_list || j->q.pretty || j->q.encoding != ENCODING_NONE)
             cache_put(shared->cache, &j->r, &j->q, j->r.coding);
         j->r.render_items = NULL; /* made */
     }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <zlib.h>
 
 #include <cmocka.h>
@@ -14,6 +15,7 @@
 #include "base/limits.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "codec/js.h"
 #include "codec/mp.h"
 #include "tests/support/api_bed.h"
 #include "tests/support/wire_loop.h"
@@ -658,6 +660,51 @@ static void test_long_answers_in_slices(void **state)
     (void)fd_close(fds[0]);
 }
 
+/* what is laid out or compressed is made in slices as well: another request comes in between */
+static void test_long_answers_in_every_form(void **state)
+{
+    static const char *const queries[] = {"", "prefix=33", "per_page=1900", "os=1"};
+    static const char *const codings[] = {"", "gzip", "deflate"};
+    struct api_bed *b = *state;
+
+    for (unsigned i = 0; i < 2000; i++) {
+        _cleanup_free_ char *id = xasprintf("33%06x-0000-0000-0000-0000000000%02x", i, i % 256);
+
+        fake_view_put(&b->fake, id, "n");
+    }
+    for (size_t i = 0; i < 2 * ARRAY_LEN(queries) * ARRAY_LEN(codings); i++) {
+        const char *query = queries[i / 6], *coding = codings[i / 2 % 3];
+        _cleanup_free_ char *target = xasprintf("/v1/nodes?%s", query), *ask = NULL;
+        _cleanup_buf_ struct buf want = BUF_INIT(16 * MIB), text = BUF_INIT(16 * MIB);
+        _cleanup_answer_ struct answer plain, other, a;
+        int fd = api_bed_dial(b);
+        char c;
+
+        api_bed_get(b, target, &plain);
+        if (i % 2)
+            js_pretty(&want, plain.body, plain.body_len);
+        else
+            buf_add(&want, plain.body, plain.body_len);
+        ask = xasprintf("GET %s%s HTTP/1.1\r\nHost: h\r\nAccept-Encoding: %s\r\n\r\n", target,
+                        i % 2 ? "&pretty" : "", coding);
+        api_bed_say(b, fd, ask);
+        api_bed_get(b, "/v1/status/leader", &other);
+        assert_int_equal(other.status, 200);
+        if (*coding && i >= 6) /* the whole list has pages */
+            assert_int_equal(recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT), -1);
+        api_bed_hear(b, fd, &a);
+        if (*coding) {
+            assert_string_equal(answer_header(&a, "Content-Encoding"), coding);
+            inflate_body(&a, str_eq(coding, "gzip") ? 15 + 16 : -15, &text);
+        } else {
+            buf_add(&text, a.body, a.body_len);
+        }
+        assert_int_equal(text.len, want.len);
+        assert_memory_equal(text.p, want.p, want.len);
+        (void)fd_close(fd);
+    }
+}
+
 /* --- what a view may say --- */
 
 static void test_failures_of_the_view(void **state)
@@ -966,6 +1013,7 @@ int main(void)
         PLAIN(test_encodings),
         PLAIN(test_a_long_list_as_gzip),
         PLAIN(test_long_answers_in_slices),
+        PLAIN(test_long_answers_in_every_form),
         PLAIN(test_failures_of_the_view),
         PLAIN(test_without_a_leader),
         TIMED(test_a_change_ends_the_waiting),
