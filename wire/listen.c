@@ -20,7 +20,10 @@
 /* listen_open() and the search for whoever has an address already: the kernel's tables give the
  * socket's inode and owner, /proc/PID/fd the process. */
 
-enum { TABLE_READS = 3 };
+enum {
+    TABLE_READS = 3,
+    LINE_MAX_LEN = 512, /* of /proc/net/tcp and unix: 150, and 64 with a path of 108 */
+};
 
 struct holder {
     bool found;
@@ -79,23 +82,23 @@ static void read_unix_line(char *line, const char *path, struct holder *ret)
         ret->found = true;
 }
 
+/* Line by line, whatever the table's length: a busy host has megabytes of connections in it, and
+ * its listeners come first. */
 static void search_table(const char *file, unsigned port, const char *path, struct holder *ret)
 {
-    _cleanup_free_ char *text = NULL;
-    char *line, *next;
-    size_t len;
+    FILE *f = fopen(file, "re");
+    char line[LINE_MAX_LEN];
 
-    if (file_read(file, READ_CAP_PROC, &text, &len) < 0)
+    if (!f)
         return;
-    for (line = text; line && !ret->found; line = next) {
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = 0;
+    while (!ret->found && fgets(line, sizeof(line), f)) {
+        line[strcspn(line, "\n")] = 0;
         if (path)
             read_unix_line(line, path, ret);
         else
             read_tcp_line(line, port, ret);
     }
+    (void)fclose(f);
 }
 
 /* whether a process has the socket open */
