@@ -178,7 +178,7 @@ static void on_wake(void *arg)
 static void test_waiters_are_woken_once_by_a_new_copy(void **state)
 {
     struct fixture *f = *state;
-    struct view_wait w[3];
+    static struct view_wait w[3]; /* outlives the test: one is dropped with the mirror */
 
     memset(woken, 0, sizeof(woken));
     go(f);
