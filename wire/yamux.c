@@ -344,6 +344,9 @@ static ssize_t on_data(void *arg, const uint8_t *p, size_t n)
             break;
         }
     }
+    /* each frame may ask for an answer: a peer that takes none is not read until it does */
+    if (!y->dead && conn_pending(y->conn) > YAMUX_REPLY_BYTES)
+        conn_read_pause(y->conn, true);
     yamux_unref(y);
     return (ssize_t)at;
 }
@@ -362,7 +365,11 @@ static void on_closed(void *arg, const struct err *e)
 
 static void on_drained(void *arg)
 {
-    yamux_pump(arg);
+    struct yamux *y = arg;
+
+    if (!y->dead)
+        conn_read_pause(y->conn, false);
+    yamux_pump(y);
 }
 
 static void on_work(void *arg)

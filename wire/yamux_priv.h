@@ -13,6 +13,7 @@ enum {
     YAMUX_BACKLOG = 256,          /* streams that may wait for ACK or acceptance */
     YAMUX_FRAME_BYTES = 32 * KIB, /* of data we send at a time */
     YAMUX_CONN_BYTES = 128 * KIB, /* of data in the conn before streams wait */
+    YAMUX_REPLY_BYTES = 1 * MIB,  /* in the conn, with answers to pings and the like: not read */
 };
 #define YAMUX_PING_EVERY_NS  (30 * NSEC_PER_SEC)
 #define YAMUX_PING_ANSWER_NS (10 * NSEC_PER_SEC)

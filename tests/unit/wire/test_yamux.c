@@ -264,6 +264,36 @@ static void test_ping_is_answered_with_its_number(void **state)
     side_done(&d);
 }
 
+/* a peer that asks without end and reads nothing is not read either, until it reads */
+static void test_answers_do_not_pile_up(void **state)
+{
+    static uint8_t pings[4800], place[65536];
+    size_t sent = 0, back = 0, full = 0;
+    struct side d;
+    ssize_t n;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pings); i += 12)
+        memcpy(pings + i, "\0\2\0\1\0\0\0\0\0\0\0\7", 12);
+    side_open(&d, false);
+    while (full < 100 && sent < 16 * MIB) {
+        n = send(d.r.fd, pings + sent % sizeof(pings), sizeof(pings) - sent % sizeof(pings),
+                 MSG_NOSIGNAL);
+        full += n < 0;
+        sent += n > 0 ? (size_t)n : 0;
+        turn_some(d.l, 1);
+    }
+    assert_true(sent < 4 * MIB);
+    assert_int_equal(d.closed, 0);
+    for (int i = 0; i < 2000 && back < sent / 12 * 12; i++) {
+        while ((n = recv(d.r.fd, place, sizeof(place), 0)) > 0)
+            back += (size_t)n;
+        turn_some(d.l, 1);
+    }
+    assert_int_equal(back, sent / 12 * 12);
+    side_done(&d);
+}
+
 static void test_ping_answer_does_not_wait_behind_data(void **state)
 {
     static char body[8 * MIB];
@@ -1072,6 +1102,7 @@ int main(void)
         cmocka_unit_test(test_data_may_come_with_syn_and_fin),
         cmocka_unit_test(test_frames_cut_anywhere_are_understood),
         cmocka_unit_test(test_ping_is_answered_with_its_number),
+        cmocka_unit_test(test_answers_do_not_pile_up),
         cmocka_unit_test(test_ping_answer_does_not_wait_behind_data),
         cmocka_unit_test(test_keepalive_every_thirty_seconds),
         cmocka_unit_test(test_no_answer_to_a_ping_ends_the_session),
