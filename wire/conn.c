@@ -16,12 +16,14 @@ enum {
     READ_BYTES = 64 * KIB,
     READS_PER_TURN = 4, /* then others have their turn */
     IOV_MAX_PIECES = 32,
+    CLOSING_MAX = 1024, /* then the oldest are closed at once: nobody counts them as theirs */
 };
 #define CLOSE_SEND_NS   (10 * NSEC_PER_SEC) /* what was written has so long to leave */
 #define CLOSE_LINGER_NS (2 * NSEC_PER_SEC)  /* then the peer has so long to close as well */
 
 /* conns whose user has let go and whose last bytes are on their way */
 static struct list closing = LIST_INIT(closing);
+static size_t n_closing;
 
 static void conn_update(struct conn *c);
 
@@ -55,6 +57,7 @@ struct conn *conn_unref(struct conn *c)
 static void conn_finish(struct conn *c)
 {
     c->closing = false;
+    n_closing--;
     list_remove(&c->link);
     defer_stop(&c->work);
     conn_release(c);
@@ -115,6 +118,9 @@ void conn_close(struct conn *c)
     }
     c->user = NULL;
     c->closing = true;
+    if (n_closing == CLOSING_MAX)
+        conn_finish(list_first(&closing, struct conn, link));
+    n_closing++;
     list_append(&closing, &c->link);
     (void)conn_ref(c);
     buf_done(&c->in);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -502,6 +503,47 @@ static void abort_now(struct user *u)
 {
     conn_abort(u->c);
     u->c = conn_unref(u->c);
+}
+
+/* peers that never close their end hold so many descriptors at most */
+static void test_closing_ones_are_limited(void **state)
+{
+    enum { N = 1100, KEPT = 1024 };
+    static const struct conn_user nothing;
+    struct rlimit before, more;
+    int fds[2], peers[N], closed = 0;
+    struct loop *l;
+    char c;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    more = (struct rlimit){MAX(before.rlim_cur, 3000), before.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &more) < 0)
+        skip();
+    assert_int_equal(loop_new(&l), 0);
+    for (int i = 0; i < N; i++) {
+        struct conn *k;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        peers[i] = fds[0];
+        k = conn_new(l, fds[1], &nothing, NULL);
+        conn_write(k, "last words", 10);
+        conn_close(k);
+        (void)conn_unref(k);
+        if (i % 100 == 0)
+            turn_some(l, 3);
+    }
+    turn_some(l, 5);
+    for (int i = 0; i < N; i++) {
+        closed += send(peers[i], "x", 1, MSG_NOSIGNAL) < 0;
+        if (i == N - 1)
+            assert_int_equal(recv(peers[i], &c, 1, 0), 1);
+        (void)close(peers[i]);
+    }
+    assert_int_equal(closed, N - KEPT);
+    conn_drop_closing(l);
+    l = loop_free(l);
+    (void)setrlimit(RLIMIT_NOFILE, &before);
 }
 
 static void test_user_may_let_go_inside_on_data(void **state)
@@ -1051,6 +1093,7 @@ int main(void)
         cmocka_unit_test(test_close_sends_what_was_written),
         cmocka_unit_test(test_close_gives_up_on_a_deaf_peer),
         cmocka_unit_test(test_close_waits_two_seconds_for_the_peers_end),
+        cmocka_unit_test(test_closing_ones_are_limited),
         cmocka_unit_test(test_user_may_let_go_inside_on_data),
         cmocka_unit_test(test_new_user_gets_what_the_old_one_left),
         cmocka_unit_test(test_new_user_hears_of_an_old_end),
