@@ -73,7 +73,7 @@ bool collect_merge(struct collect *c, const struct probe_status *st, size_t n)
     str_set(&node->http_addr, c->http_addr);
     merge_baseline(node, c->conf, c->http_addr);
     for (size_t i = 0; i < n; i++)
-        merge_probe(node, &st[i]);
+        merge_probe(node, &st[i], c->snap ? c->snap->node : NULL);
     merge_finish(node, c->conf);
     if (c->snap && !node_registration_changed(c->snap->node, node))
         return false;

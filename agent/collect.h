@@ -14,9 +14,6 @@
 #include "fingerprint/run.h"
 #include "model/node.h"
 
-#define COLLECT_NOMAD_VERSION                                                                      \
-    "1.10.5" /* design decision 1; client.options "picket.nomad_version" */
-
 struct node_snap {
     unsigned refs;
     uint64_t serial;         /* 1, 2, ... */

@@ -3,11 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/collect.h"
 #include "base/parse.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "codec/ops.h"
+#include "drivers/driver.h"
+#include "model/attrs.h"
 
 enum {
     DYNAMIC_PORT_MIN = 20000, /* client.min_dynamic_port of Nomad 1.1.15 and later */
@@ -33,7 +34,7 @@ const char *merge_nomad_version(const struct conf *conf)
 {
     const char *v = strmap_get(&conf->client.options, OPTION_NOMAD_VERSION);
 
-    return str_empty(v) ? COLLECT_NOMAD_VERSION : v;
+    return str_empty(v) ? NOMAD_VERSION_DEFAULT : v;
 }
 
 static void set_reserved(struct node *n, const struct conf *conf)
@@ -156,9 +157,37 @@ static struct driver_info *driver_slot(struct node *n, const char *name)
     return d;
 }
 
+static bool stays_detected(const char *name)
+{
+    for (size_t i = 0; i < n_drivers_rows; i++)
+        if (str_eq(drivers[i]->name, name))
+            return drivers[i]->stays_detected;
+    return false;
+}
+
+/* A daemon that was seen before and is gone leaves its driver detected, unhealthy, with the
+ * attributes that it had (fact: fingerprints 7.3, 13). */
+static void keep_lost_driver(struct node *n, const struct node *before, struct driver_info *d)
+{
+    const struct driver_info *was = before ? node_driver(before, d->key) : NULL;
+    _cleanup_free_ char *key = xasprintf("driver.%s", d->key);
+    size_t len = strlen(key);
+
+    if (d->detected || !was || !was->detected || !stays_detected(d->key))
+        return;
+    d->detected = true;
+    for (size_t i = 0; i < before->attributes.n; i++) {
+        const struct strpair *p = &before->attributes.items[i];
+
+        if (str_starts(p->key, key) && (p->key[len] == '.' || !p->key[len]))
+            strmap_set(&n->attributes, p->key, p->value);
+    }
+}
+
 /* nomad v2.0.5 client/driver_manager: driver.<name> is "1" for a detected driver, whatever the
  * driver's own attribute says, and absent otherwise */
-static void merge_driver(struct node *n, const struct driver_info *from)
+static void merge_driver(struct node *n, const struct driver_info *from,
+                         const struct probe_status *st, const struct node *before)
 {
     _cleanup_free_ char *key = xasprintf("driver.%s", from->key);
     struct driver_info *d = driver_slot(n, from->key);
@@ -167,8 +196,13 @@ static void merge_driver(struct node *n, const struct driver_info *from)
     COPY(desc_driver_info, d, from);
     if (gotime_is_zero(d->update_time))
         d->update_time = gotime_now();
+    keep_lost_driver(n, before, d);
     if (!d->detected)
         return;
+    if (st->stale) { /* what it said last is no health of now */
+        d->healthy = false;
+        str_set(&d->health_description, str_empty(st->reason) ? "no answer" : st->reason);
+    }
     for (size_t i = 0; i < d->attributes.n; i++)
         strmap_set(&n->attributes, d->attributes.items[i].key, d->attributes.items[i].value);
     strmap_set(&n->attributes, key, "1");
@@ -186,7 +220,7 @@ static void merge_absent_driver(struct node *n, const struct probe_status *st)
     d->update_time = gotime_now();
 }
 
-void merge_probe(struct node *n, const struct probe_status *st)
+void merge_probe(struct node *n, const struct probe_status *st, const struct node *before)
 {
     const struct fp *fp = st->fp;
 
@@ -201,7 +235,7 @@ void merge_probe(struct node *n, const struct probe_status *st)
         strmap_set(&n->links, fp->links.items[i].key, fp->links.items[i].value);
     merge_resources(n->node_resources, fp);
     for (size_t i = 0; i < fp->n_drivers; i++)
-        merge_driver(n, &fp->drivers[i]);
+        merge_driver(n, &fp->drivers[i], st, before);
     for (size_t i = 0; i < fp->n_host_volumes; i++)
         COPY(desc_host_volume, vec_add(&n->host_volumes, &n->n_host_volumes), &fp->host_volumes[i]);
 }

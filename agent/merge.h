@@ -11,8 +11,10 @@
 void merge_skeleton(struct node *n, const struct conf *conf);
 /* attributes that do not need a probe; a registration without any would be refused */
 void merge_baseline(struct node *n, const struct conf *conf, const char *http_addr);
-/* one probe's last good result; a driver without one as undetected with its reason */
-void merge_probe(struct node *n, const struct probe_status *st);
+/* One probe's last good result; a driver without one as undetected with its reason.  A driver whose
+ * result is stale is unhealthy; before is the node published last (NULL at first), for drivers that
+ * stay detected when their daemon goes. */
+void merge_probe(struct node *n, const struct probe_status *st, const struct node *before);
 /* dynamic ports, the forms of resources that older and newer servers read, stable order, and what
  * is fixed while tasks cannot be run (design decision 14) */
 void merge_finish(struct node *n, const struct conf *conf);

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "codec/ops.h"
+#include "model/attrs.h"
 
 #define ID     "f7476465-4d6e-c0de-26d0-e383c49be941"
 #define SECRET "0123abcd-1111-2222-3333-444455556666"
@@ -249,19 +250,65 @@ static void test_detected_driver_is_one_in_attributes_and_true_in_its_own(void *
     assert_false(gotime_is_zero(n->drivers[0].update_time));
 }
 
-static void test_driver_that_goes_away_takes_its_attributes(void **state)
+static void test_daemon_that_goes_leaves_its_driver_unhealthy(void **state)
 {
     struct fixture *f = *state;
     const struct node *n;
 
     (void)merged(f);
     set_driver(f->fp[DOCKER], "docker", false, false, "Failed to connect to docker daemon");
+    for (int again = 0; again < 2; again++) { /* and stays so */
+        assert_int_equal(collect_merge(f->c, f->st, N_PROBES), again == 0);
+        n = collect_snap(f->c)->node;
+        assert_string_equal(attr(n, "driver.docker"), "1");
+        assert_string_equal(attr(n, "driver.docker.version"), "20.10.24");
+        assert_true(n->drivers[0].detected);
+        assert_false(n->drivers[0].healthy);
+        assert_int_equal(n->drivers[0].attributes.n, 0);
+        assert_string_equal(n->drivers[0].health_description, "Failed to connect to docker daemon");
+    }
+}
+
+static void test_driver_never_seen_is_undetected(void **state)
+{
+    struct fixture *f = *state;
+    const struct node *n;
+
+    set_driver(f->fp[DOCKER], "docker", false, false, "Failed to connect to docker daemon");
+    n = merged(f);
+    assert_null(attr(n, "driver.docker"));
+    assert_false(n->drivers[0].detected);
+}
+
+static void test_other_driver_that_goes_takes_its_attributes(void **state)
+{
+    struct fixture *f = *state;
+    const struct node *n;
+
+    set_driver(f->fp[DOCKER], "raw_exec", true, true, "Healthy");
+    (void)merged(f);
+    set_driver(f->fp[DOCKER], "raw_exec", false, false, "disabled");
     assert_true(collect_merge(f->c, f->st, N_PROBES));
     n = collect_snap(f->c)->node;
-    assert_null(attr(n, "driver.docker"));
-    assert_null(attr(n, "driver.docker.version"));
+    assert_null(attr(n, "driver.raw_exec"));
     assert_false(n->drivers[0].detected);
-    assert_string_equal(n->drivers[0].health_description, "Failed to connect to docker daemon");
+}
+
+static void test_driver_whose_probe_hangs_is_not_called_healthy(void **state)
+{
+    struct fixture *f = *state;
+    const struct node *n;
+
+    (void)merged(f);
+    f->st[DOCKER].state = PROBE_TIMEOUT;
+    f->st[DOCKER].stale = true;
+    f->st[DOCKER].reason = "no answer on /var/run/docker.sock";
+    assert_true(collect_merge(f->c, f->st, N_PROBES));
+    n = collect_snap(f->c)->node;
+    assert_string_equal(attr(n, "driver.docker"), "1");
+    assert_true(n->drivers[0].detected);
+    assert_false(n->drivers[0].healthy);
+    assert_string_equal(n->drivers[0].health_description, "no answer on /var/run/docker.sock");
 }
 
 static void test_driver_without_a_result_is_listed_with_its_reason(void **state)
@@ -379,7 +426,7 @@ static void test_without_any_result_the_node_can_still_register(void **state)
     }
     n = merged(f);
     assert_int_equal(node_validate_registration(n, &e), 0);
-    assert_string_equal(attr(n, "nomad.version"), COLLECT_NOMAD_VERSION);
+    assert_string_equal(attr(n, "nomad.version"), NOMAD_VERSION_DEFAULT);
     assert_string_equal(attr(n, "unique.advertise.address"), ADDR);
     /* newer servers dereference the topology that they make from this */
     assert_int_equal(n->node_resources->cpu.total_cpu_cores, 1);
@@ -447,7 +494,7 @@ static void test_probe_configuration_has_what_probes_need(void **state)
     strmap_set(&f->conf.client.options, "driver.raw_exec.enable", "1");
     collect_probe_conf(&f->conf, ADDR, &pc);
     assert_string_equal(pc.http_addr, ADDR);
-    assert_string_equal(pc.nomad_version, COLLECT_NOMAD_VERSION);
+    assert_string_equal(pc.nomad_version, NOMAD_VERSION_DEFAULT);
     assert_string_equal(pc.picket_version, PICKET_VERSION);
     assert_false(pc.service_discovery);
     assert_int_equal(pc.reserved_cpu_mhz, 100);
@@ -470,7 +517,10 @@ int main(void)
         TEST(test_reservations_are_sent_not_subtracted),
         TEST(test_reservable_cores_win_over_reserved_ones),
         TEST(test_detected_driver_is_one_in_attributes_and_true_in_its_own),
-        TEST(test_driver_that_goes_away_takes_its_attributes),
+        TEST(test_daemon_that_goes_leaves_its_driver_unhealthy),
+        TEST(test_driver_never_seen_is_undetected),
+        TEST(test_other_driver_that_goes_takes_its_attributes),
+        TEST(test_driver_whose_probe_hangs_is_not_called_healthy),
         TEST(test_driver_without_a_result_is_listed_with_its_reason),
         TEST(test_stale_probe_keeps_its_last_values),
         TEST(test_same_results_make_no_new_node),
