@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/args.h"
+#include "wire/conn.h"
 
 #define LIBEXEC_PROBE "/usr/libexec/picket/picket-probe"
 
@@ -191,6 +192,8 @@ int main(int argc, char **argv)
     if (d.agent && agent_pending(d.agent) > 0)
         _exit(r < 0 ? 1 : 0); /* the disk hangs: not worth waiting for */
     (void)agent_free(d.agent);
+    if (d.loop)
+        conn_drop_closing(d.loop);
     (void)loop_free(d.loop);
     (void)conf_args_free(d.args);
     conf_done(&d.conf);

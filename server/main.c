@@ -10,6 +10,7 @@
 #include "base/writer.h"
 #include "conf/args.h"
 #include "server/server.h"
+#include "wire/conn.h"
 
 enum { STATUS_EVERY_SEC = 10 };
 
@@ -176,6 +177,8 @@ int main(int argc, char **argv)
     w = writer_free(w);
     if (r == 0)
         log_info("picket-server stopped");
+    if (p.loop)
+        conn_drop_closing(p.loop);
     p.loop = loop_free(p.loop);
     conf_report_done(&report);
     conf_done(&p.conf);
