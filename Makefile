@@ -68,7 +68,7 @@ SOURCES  := $(wildcard $(addsuffix /*.c,$(LAYERS) task tests/support tests/unit/
 
 OPT      ?= -O2
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 \
-            -Wno-missing-field-initializers $(if $(findstring clang,$(CC)),-Wno-format-nonliteral)
+            -Wno-missing-field-initializers $(if $(findstring clang,$(CC)),-Wno-format-nonliteral -Wno-gnu-variable-sized-type-not-at-end)
 DEFINES  := -I. -D_GNU_SOURCE -DPICKET_VERSION='"$(VERSION)"'
 FORTIFY  := $(if $(SAN)$(filter -O0 -Og,$(OPT)),,-D_FORTIFY_SOURCE=2)
 CODEGEN  := $(OPT) -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \

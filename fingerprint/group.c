@@ -196,8 +196,7 @@ static void on_gone(void *arg)
 int group_start(const struct group_opts *o, struct group **ret, struct err *e)
 {
     _cleanup_(group_freep) struct group *g = xnew0(struct group);
-    const char **argv = xnew0_n(const char *, o->n_rows + 4);
-    _cleanup_free_ void *argv_owner = argv;
+    _cleanup_free_ const char **argv = xnew0_n(const char *, o->n_rows + 4);
     _cleanup_buf_ struct buf conf = BUF_INIT(PROC_INPUT_MAX);
     struct proc_opts po = {
         .argv = argv,
