@@ -18,8 +18,13 @@ enum {
 #define MP_EXPAND_MAX  16                 /* bytes decoded per byte of input; real objects: 2-6 */
 #define MP_EXPAND_FREE ((size_t)64 * KIB) /* on top of that, for tiny objects */
 #define JSON_DEPTH_MAX 32
-#define HCL_DEPTH_MAX  64
-#define HCL_VALUES_MAX 10000 /* values of one file; a person writes a few hundred */
+/* Values of one JSON document, each element of a list counting as one.  json-c's tree takes 72
+ * bytes for a number, some 180 for a member of a usual object, 792 for "{}": at most 104 MB, where
+ * 1 MB of
+ * [{},{},... would become 277.  A node is some 500 values. */
+#define JSON_VALUES_MAX (128 * KIB)
+#define HCL_DEPTH_MAX   64
+#define HCL_VALUES_MAX  10000 /* values of one file; a person writes a few hundred */
 
 /* RPC */
 #define RPC_BODY_MAX      ((size_t)16 * MIB) /* a node is 4-40 KB; an alloc with its job under 1 MB */

@@ -6,7 +6,6 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "codec/js.h"
 #include "codec/ops.h"
 
@@ -67,53 +66,18 @@ int remote_get(struct client *c, const char *target, const struct desc *d, void 
     return 0;
 }
 
-struct items {
-    void *v;
-    size_t n;
-};
-
-/* js_decode() reads objects: the array is made the one field of one, whose descriptor is put
- * together here */
-static int decode_array(const struct buf *body, const struct desc *d, struct items *ret,
-                        struct err *e)
-{
-    const struct field field = {
-        .name = "Items",
-        .type = FT_VEC,
-        .off = offsetof(struct items, v),
-        .off_n = offsetof(struct items, n),
-        .sub = d,
-    };
-    const struct desc wrapper = {"list", sizeof(struct items), &field, 1, 0};
-    struct buf text _cleanup_buf_ = BUF_INIT(HTTP_REPLY_MAX + 64);
-    int r;
-
-    buf_add_str(&text, "{\"Items\":");
-    buf_add(&text, buf_str(body), body->len);
-    buf_add_str(&text, "}");
-    if (buf_ok(&text) < 0)
-        return err_set(e, -ENOMEM, "the answer is too large");
-    r = js_decode(&wrapper, buf_str(&text), text.len, ret, e);
-    if (r < 0)
-        ops_clear(&wrapper, ret);
-    return r;
-}
-
 int remote_list(struct client *c, const char *target, const struct desc *d, void *ret_items,
                 size_t *ret_n, char **ret_next_token, struct err *e)
 {
     struct client_reply reply _cleanup_client_reply_ = {0};
-    struct items items = {0};
     int r;
 
     r = client_get(c, target, &reply, e);
     if (r < 0)
         return r;
-    r = decode_array(&reply.body, d, &items, e);
+    r = js_decode_array(d, buf_str(&reply.body), reply.body.len, ret_items, ret_n, e);
     if (r < 0)
         return err_wrap(e, r, "cannot read the answer of %s", target);
-    *(void **)ret_items = items.v;
-    *ret_n = items.n;
     if (ret_next_token)
         *ret_next_token = steal_ptr(&reply.next_token);
     return 0;

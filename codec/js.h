@@ -43,11 +43,16 @@ void js_pretty(struct buf *out, const char *json, size_t n);
  * value); what stands behind it is ignored.  Keys are matched exactly, else without case; unknown
  * keys are ignored; null = zero; of double keys the last wins.  Fields with F_NO_JSON and F_EMBED's
  * own are as in writing; F_SECRET fields are read.  -EINVAL with the texts of Go's encoding/json
- * ("unexpected EOF", "json: cannot unmarshal string into ..."), -EMSGSIZE (MP_EXPAND_MAX), -ENOMEM;
- * nesting is limited by JSON_DEPTH_MAX.  On failure obj holds what was read: ops_clear() it. */
+ * ("unexpected EOF", "json: cannot unmarshal string into ..."), -EMSGSIZE (MP_EXPAND_MAX,
+ * JSON_VALUES_MAX), -ENOMEM; nesting is limited by JSON_DEPTH_MAX.  On failure obj holds what was
+ * read: ops_clear() it. */
 int js_decode(const struct desc *d, const char *text, size_t n, void *obj,
               struct err *e) _must_check_;
-/* Finds the first JSON value of a text and checks its syntax, in the words of Go's scanner. -EINVAL
- */
+/* The same for an array of structs, null or any number of them: JSON_VALUES_MAX is for each.
+ * *ret_objs and the objects are owned by the caller; on failure there are none. */
+int js_decode_array(const struct desc *d, const char *text, size_t n, void **ret_objs,
+                    size_t *ret_n, struct err *e) _must_check_;
+/* Finds the first JSON value of a text and checks its syntax, in the words of Go's scanner.
+ * -EINVAL, -EMSGSIZE (JSON_VALUES_MAX) */
 int js_scan(const char *text, size_t n, const char **ret, size_t *ret_n,
             struct err *e) _must_check_;

@@ -1,39 +1,51 @@
-/* codec/js_read.c - JSON into described structs.
- *
- * Straight from text to struct: a tree in between costs some 200 bytes for each "{}" of the input,
- * and loses what the error texts need (how a number was written).
- */
+/* codec/js_read.c - JSON into described structs: js_scan.c checks the text, json-c makes a tree of
+ * it, and the tree is walked by the tables.  A value that is NULL is JSON's null. */
 #include "codec/js_read.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/limits.h"
 #include "codec/alloc.h"
 #include "codec/js.h"
+#include "codec/js_scan.h"
 #include "codec/ops.h"
+
+static inline struct json_object *tree_done(struct json_object *o)
+{
+    json_object_put(o);
+    return NULL;
+}
+DEFINE_CLEANUP(struct json_object, tree_done)
+#define _cleanup_tree_ _cleanup_(tree_donep)
+
+static int rd_struct(struct rd *d, const struct step *s, const struct desc *desc,
+                     struct json_object *o, void *obj);
 
 /* ---- maps and arrays ---- */
 
-static int rd_struct(struct rd *d, const struct step *s, const struct desc *desc, void *obj);
-
-static int rd_pair_value(struct rd *d, const struct step *s, const struct field *f, void *pair)
+/* an element of a list or map of strings, where null is "" */
+static int rd_word(struct rd *d, const struct step *s, struct json_object *o, char **ret)
 {
-    static const struct field string = {.type = FT_OPT_STR},
-                              number = {.type = FT_I64, .flags = F_INT};
+    static const struct field string = {.type = FT_OPT_STR};
+
+    return o ? rd_str(d, s, &string, o, ret) : rd_text(d, "", 0, ret);
+}
+
+static int rd_pair(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
+                   void *pair)
+{
+    static const struct field number = {.type = FT_I64, .flags = F_INT};
+    struct i64pair *count = pair;
     struct strpair *text = pair;
-    void *empty = NULL;
-    int r;
 
     if (f->type == FT_I64MAP)
-        return rd_null(d) ? 0 : rd_i64(d, s, &number, &((struct i64pair *)pair)->value);
-    if (!rd_null(d))
-        return rd_str(d, s, &string, &text->value);
-    if (f->type == FT_OPT_MAP)
+        return o ? rd_i64(d, s, &number, o, &count->value) : 0;
+    if (f->type == FT_OPT_MAP && !o)
         return 0;
-    r = rd_memory(d, alloc_copy(&d->budget, NULL, 0, &empty)); /* null for a string is "" */
-    text->value = r == 0 ? empty : NULL;
-    return r;
+    return rd_word(d, s, o, &text->value);
 }
 
 static void drop_item(void *item, const void *arg)
@@ -49,83 +61,74 @@ static void drop_item(void *item, const void *arg)
         ops_clear(f->sub, item);
 }
 
-static int rd_map(struct rd *d, const struct step *s, const struct field *f, void *obj)
+static int rd_map(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
+                  void *obj)
 {
     struct strmap *m = obj; /* the three kinds look alike */
-    bool first = true;
     int r;
 
-    if (rd_peek(d) != '{')
-        return rd_mismatch(d, s, f);
+    if (!json_object_is_type(o, json_type_object))
+        return rd_mismatch(d, s, f, o);
     r = rd_memory(d, alloc_grow(&d->budget, &m->items, 0, sizeof(struct strpair)));
-    while (r == 0 && rd_more(d, &first)) {
+    if (r < 0)
+        return r;
+    json_object_object_foreach(o, key, value)
+    {
         struct strpair *pair;
 
         r = rd_memory(d, alloc_grow(&d->budget, &m->items, m->n, sizeof(*pair)));
         if (r < 0)
-            break;
-        pair = &m->items[m->n];
-        r = rd_key(d, &pair->key);
+            return r;
+        pair = &m->items[m->n++];
+        r = rd_text(d, key, strlen(key), &pair->key);
+        if (r == 0)
+            r = rd_pair(d, s, f, value, pair);
         if (r < 0)
-            break;
-        r = rd_pair_value(d, s, f, pair);
-        if (r < 0)
-            free(pair->key);
-        else
-            m->n++;
+            return r;
     }
-    if (r < 0)
-        return r;
     return rd_memory(d, ops_keyed_sort(m->items, &m->n, sizeof(*m->items), drop_item, f));
 }
 
 static int rd_int_row(struct rd *d, const struct step *s, const struct field *f,
-                      struct int_row *row)
+                      struct json_object *o, struct int_row *row)
 {
     static const struct field number = {.type = FT_I64, .flags = F_INT};
-    bool first = true;
     int r;
 
-    if (rd_null(d))
+    if (!o)
         return 0;
-    if (rd_peek(d) != '[')
-        return rd_mismatch(d, s, f);
+    if (!json_object_is_type(o, json_type_array))
+        return rd_mismatch(d, s, f, o);
     r = rd_memory(d, alloc_grow(&d->budget, &row->v, 0, sizeof(*row->v)));
-    while (r == 0 && rd_more(d, &first)) {
+    for (size_t i = 0; r == 0 && i < json_object_array_length(o); i++) {
+        struct json_object *value = json_object_array_get_idx(o, i);
+
         r = rd_memory(d, alloc_grow(&d->budget, &row->v, row->n, sizeof(*row->v)));
-        if (r == 0 && rd_null(d))
-            row->v[row->n] = 0;
-        else if (r == 0)
-            r = rd_i64(d, s, &number, &row->v[row->n]);
+        if (r == 0 && value)
+            r = rd_i64(d, s, &number, value, &row->v[row->n]);
         if (r == 0)
             row->n++;
     }
     return r;
 }
 
-static int rd_item(struct rd *d, const struct step *s, const struct field *f, void *item)
+static int rd_item(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
+                   void *item)
 {
-    static const struct field string = {.type = FT_OPT_STR}, small = {.type = FT_U16VEC};
     uint64_t v = 0;
-    void *empty = NULL;
     int r;
 
     switch (f->type) {
     case FT_STRVEC:
-        if (!rd_null(d))
-            return rd_str(d, s, &string, item);
-        r = rd_memory(d, alloc_copy(&d->budget, NULL, 0, &empty));
-        if (r == 0)
-            memcpy(item, &empty, sizeof(empty));
-        return r;
+        return rd_word(d, s, o, item);
     case FT_U16VEC:
-        r = rd_null(d) ? 0 : rd_u64(d, s, &small, UINT16_MAX, &v);
+        r = o ? rd_u64(d, s, f, UINT16_MAX, o, &v) : 0;
         *(uint16_t *)item = (uint16_t)v;
         return r;
     case FT_MATRIX:
-        return rd_int_row(d, s, f, item);
+        return rd_int_row(d, s, f, o, item);
     default:
-        return rd_null(d) ? 0 : rd_struct(d, s, f->sub, item);
+        return o ? rd_struct(d, s, f->sub, o, item) : 0;
     }
 }
 
@@ -143,32 +146,57 @@ static size_t item_size(const struct field *f)
     }
 }
 
-static int rd_array(struct rd *d, const struct step *s, const struct field *f, void *obj)
+/* *items has *n; on failure what was read stays in it */
+static int rd_list(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
+                   void **items, size_t *n)
 {
-    bool keyed = f->type == FT_MAPVEC, first = true;
-    size_t size = item_size(f), n = 0;
-    void *items = NULL;
-    int r;
+    size_t size = item_size(f);
+    int r = rd_memory(d, alloc_grow(&d->budget, items, 0, size));
 
-    if (rd_peek(d) != (keyed ? '{' : '['))
-        return rd_mismatch(d, s, f);
-    r = rd_memory(d, alloc_grow(&d->budget, &items, 0, size));
-    while (r == 0 && rd_more(d, &first)) {
+    for (size_t i = 0; r == 0 && i < json_object_array_length(o); i++) {
+        r = rd_memory(d, alloc_grow(&d->budget, items, *n, size));
+        if (r == 0)
+            r = rd_item(d, s, f, json_object_array_get_idx(o, i), (char *)*items + size * (*n)++);
+    }
+    return r;
+}
+
+static int rd_keyed(struct rd *d, const struct step *s, const struct field *f,
+                    struct json_object *o, void **items, size_t *n)
+{
+    size_t size = item_size(f);
+    int r = rd_memory(d, alloc_grow(&d->budget, items, 0, size));
+
+    if (r < 0)
+        return r;
+    json_object_object_foreach(o, key, value)
+    {
         char *item;
 
-        r = rd_memory(d, alloc_grow(&d->budget, &items, n, size));
-        if (r < 0 || !items)
-            break;
-        item = (char *)items + n * size;
-        if (keyed)
-            r = rd_key(d, (char **)item);
+        r = rd_memory(d, alloc_grow(&d->budget, items, *n, size));
         if (r < 0)
-            break;
-        n++; /* from here on clearing the array releases it */
-        r = rd_item(d, s, f, item);
+            return r;
+        item = (char *)*items + size * (*n)++;
+        r = rd_text(d, key, strlen(key), (char **)item);
+        if (r == 0)
+            r = rd_item(d, s, f, value, item);
+        if (r < 0)
+            return r;
     }
-    if (r == 0 && keyed)
-        r = rd_memory(d, ops_keyed_sort(items, &n, size, drop_item, f));
+    return rd_memory(d, ops_keyed_sort(*items, n, size, drop_item, f));
+}
+
+static int rd_array(struct rd *d, const struct step *s, const struct field *f,
+                    struct json_object *o, void *obj)
+{
+    bool keyed = f->type == FT_MAPVEC;
+    void *items = NULL;
+    size_t n = 0;
+    int r;
+
+    if (!json_object_is_type(o, keyed ? json_type_object : json_type_array))
+        return rd_mismatch(d, s, f, o);
+    r = keyed ? rd_keyed(d, s, f, o, &items, &n) : rd_list(d, s, f, o, &items, &n);
     memcpy(field_at(f, obj), &items, sizeof(items));
     memcpy((char *)obj + f->off_n, &n, sizeof(n));
     return r;
@@ -176,7 +204,17 @@ static int rd_array(struct rd *d, const struct step *s, const struct field *f, v
 
 /* ---- fields and structs ---- */
 
-static int rd_opt(struct rd *d, const struct step *s, const struct field *f, void *at)
+static int rd_bool(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
+                   bool *ret)
+{
+    if (!json_object_is_type(o, json_type_boolean))
+        return rd_mismatch(d, s, f, o);
+    *ret = json_object_get_boolean(o);
+    return 0;
+}
+
+static int rd_opt(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
+                  void *at)
 {
     size_t size = f->type == FT_OPT_BOOL ? sizeof(bool)
                   : f->type == FT_PTR    ? f->sub->size
@@ -189,63 +227,64 @@ static int rd_opt(struct rd *d, const struct step *s, const struct field *f, voi
     memcpy(at, &p, sizeof(p));
     switch (f->type) {
     case FT_OPT_I64:
-        return rd_i64(d, s, f, p);
+        return rd_i64(d, s, f, o, p);
     case FT_OPT_F64:
-        return rd_f64(d, s, f, p);
+        return rd_f64(d, s, f, o, p);
     case FT_OPT_BOOL:
-        return rd_bool(d, s, f, p);
+        return rd_bool(d, s, f, o, p);
     default:
-        return rd_struct(d, s, f->sub, p);
+        return rd_struct(d, s, f->sub, o, p);
     }
 }
 
-static int rd_field(struct rd *d, const struct step *s, const struct field *f, void *obj)
+static int rd_field(struct rd *d, const struct step *s, const struct field *f,
+                    struct json_object *o, void *obj)
 {
     void *at = field_at(f, obj);
 
     ops_clear_field(f, obj);
-    if (rd_null(d))
+    if (!o)
         return 0;
     switch (f->type) {
     case FT_BOOL:
-        return rd_bool(d, s, f, at);
+        return rd_bool(d, s, f, o, at);
     case FT_I64:
-        return rd_i64(d, s, f, at);
+        return rd_i64(d, s, f, o, at);
     case FT_U64:
-        return rd_u64(d, s, f, UINT64_MAX, at);
+        return rd_u64(d, s, f, UINT64_MAX, o, at);
     case FT_F64:
-        return rd_f64(d, s, f, at);
+        return rd_f64(d, s, f, o, at);
     case FT_STR:
     case FT_OPT_STR:
-        return rd_str(d, s, f, at);
+        return rd_str(d, s, f, o, at);
     case FT_TIME:
-        return rd_time(d, s, f, at);
+        return rd_time(d, s, f, o, at);
     case FT_BYTES:
     case FT_U8LIST:
-        return rd_bytes(d, s, f, at);
+        return rd_bytes(d, s, f, o, at);
     case FT_MAP:
     case FT_I64MAP:
     case FT_OPT_MAP:
-        return rd_map(d, s, f, at);
+        return rd_map(d, s, f, o, at);
     case FT_STRVEC:
     case FT_U16VEC:
     case FT_MATRIX:
     case FT_VEC:
     case FT_MAPVEC:
-        return rd_array(d, s, f, obj);
+        return rd_array(d, s, f, o, obj);
     case FT_STRUCT:
-        return rd_struct(d, s, f->sub, at);
+        return rd_struct(d, s, f->sub, o, at);
     case FT_OPT_I64:
     case FT_OPT_F64:
     case FT_OPT_BOOL:
     case FT_PTR:
-        return rd_opt(d, s, f, at);
+        return rd_opt(d, s, f, o, at);
     case FT_RAW: /* packed objects have no JSON form that could be read back */
     case FT_EMBED:
     case FT_MAX:
         break;
     }
-    return rd_mismatch(d, s, f);
+    return rd_mismatch(d, s, f, o);
 }
 
 /* exactly, else without case */
@@ -260,44 +299,140 @@ static const struct desc_row *find_row(const struct desc_row *rows, size_t n, co
     return NULL;
 }
 
-static int rd_struct(struct rd *d, const struct step *s, const struct desc *desc, void *obj)
+static int rd_struct(struct rd *d, const struct step *s, const struct desc *desc,
+                     struct json_object *o, void *obj)
 {
     struct desc_row rows[DESC_ROWS_MAX];
     size_t n = desc_rows(desc, obj, rows);
-    bool first = true;
-    int r = 0;
 
-    if (rd_peek(d) != '{')
-        return rd_mismatch_struct(d, s, desc);
-    while (r == 0 && rd_more(d, &first)) {
-        const struct desc_row *row;
-        char name[NAME_MAX_LEN];
+    if (!json_object_is_type(o, json_type_object))
+        return rd_mismatch_struct(d, s, desc, "", o);
+    json_object_object_foreach(o, key, value)
+    {
+        const struct desc_row *row = find_row(rows, n, key);
+        struct step at = {s, desc, row ? row->f->name : ""};
+        int r = 0;
 
-        rd_name(d, name);
-        row = find_row(rows, n, name);
-        if (row && !(row->flags & F_NO_JSON)) {
-            struct step at = {s, desc, row->f->name};
-
-            r = rd_field(d, &at, row->f, (void *)(uintptr_t)row->obj);
-        } else {
-            rd_skip(d);
-        }
+        if (row && !(row->flags & F_NO_JSON))
+            r = rd_field(d, &at, row->f, value, (void *)(uintptr_t)row->obj);
+        if (r < 0)
+            return r;
     }
-    return r;
+    return 0;
+}
+
+/* ---- documents ---- */
+
+/* the tree of a text that the gate let through; the caller puts it */
+static int make_tree(struct rd *d, const char *p, size_t n, struct json_object **ret)
+{
+    struct json_tokener *tok;
+    enum json_tokener_error why;
+
+    if (n >= INT_MAX)
+        return rd_memory(d, -EMSGSIZE);
+    tok = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
+    if (!tok)
+        return rd_memory(d, -ENOMEM);
+    json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
+    *ret = json_tokener_parse_ex(tok, p, (int)n);
+    if (json_tokener_get_error(tok) == json_tokener_continue) /* a number ends with the text */
+        *ret = json_tokener_parse_ex(tok, "", 1);
+    why = json_tokener_get_error(tok);
+    json_tokener_free(tok);
+    if (why != json_tokener_success)
+        return err_set(d->e, -EINVAL, "json: %s", json_tokener_error_desc(why));
+    return 0;
 }
 
 int js_decode(const struct desc *desc, const char *text, size_t n, void *obj, struct err *e)
 {
+    _cleanup_buf_ struct buf marked = BUF_INIT(2 * n);
+    _cleanup_tree_ struct json_object *o = NULL;
     struct rd d = {.e = e, .budget = alloc_budget(n)};
-    int r = js_scan(text, n, &d.p, &n, e);
+    int r = js_gate(text, n, &marked, &text, &n, e);
+
+    if (r == 0)
+        r = make_tree(&d, text, n, &o);
+    if (r < 0)
+        return r;
+    if (o)
+        return rd_struct(&d, NULL, desc, o, obj);
+    for (size_t i = 0; i < desc->n_fields; i++)
+        ops_clear_field(&desc->fields[i], obj);
+    return 0;
+}
+
+/* one element, behind those that are there; 0 when there is none */
+static int rd_element(struct rd *d, const struct desc *desc, struct js_list *l, void **objs,
+                      size_t *n)
+{
+    _cleanup_buf_ struct buf marked = BUF_INIT(2 * (size_t)(l->end - l->p));
+    _cleanup_tree_ struct json_object *o = NULL;
+    const char *p;
+    size_t len;
+    int r = js_gate_element(l, &marked, &p, &len, d->e);
+
+    if (r <= 0)
+        return r;
+    r = make_tree(d, p, len, &o);
+    if (r == 0)
+        r = rd_memory(d, alloc_grow(&d->budget, objs, *n, desc->size));
+    if (r < 0)
+        return r;
+    (*n)++;
+    if (o)
+        r = rd_struct(d, NULL, desc, o, (char *)*objs + desc->size * (*n - 1));
+    return r < 0 ? r : 1;
+}
+
+static int rd_elements(struct rd *d, const struct desc *desc, struct js_list *l, void **objs,
+                       size_t *n)
+{
+    int r = rd_memory(d, alloc_grow(&d->budget, objs, 0, desc->size));
 
     if (r < 0)
         return r;
-    d.end = d.p + n;
-    if (rd_null(&d)) {
-        for (size_t i = 0; i < desc->n_fields; i++)
-            ops_clear_field(&desc->fields[i], obj);
-        return 0;
+    do
+        r = rd_element(d, desc, l, objs, n);
+    while (r > 0);
+    return r;
+}
+
+/* what is no array: null, or an error */
+static int rd_no_array(struct rd *d, const struct desc *desc, const char *text, size_t n)
+{
+    _cleanup_buf_ struct buf marked = BUF_INIT(2 * n);
+    _cleanup_tree_ struct json_object *o = NULL;
+    int r = js_gate(text, n, &marked, &text, &n, d->e);
+
+    if (r == 0)
+        r = make_tree(d, text, n, &o);
+    return r < 0 || !o ? r : rd_mismatch_struct(d, NULL, desc, "[]", o);
+}
+
+int js_decode_array(const struct desc *desc, const char *text, size_t n, void **ret_objs,
+                    size_t *ret_n, struct err *e)
+{
+    struct js_list l = {.p = text, .end = text + n};
+    struct rd d = {.e = e, .budget = alloc_budget(n)};
+    void *objs = NULL;
+    size_t n_objs = 0;
+    int r;
+
+    while (l.p < l.end && memchr(" \t\r\n", *l.p, 4))
+        l.p++;
+    if (l.p < l.end && *l.p == '[')
+        r = rd_elements(&d, desc, &l, &objs, &n_objs);
+    else
+        r = rd_no_array(&d, desc, text, n);
+    if (r < 0) {
+        for (size_t i = 0; i < n_objs; i++)
+            ops_clear(desc, (char *)objs + i * desc->size);
+        objs = mem_free(objs);
+        n_objs = 0;
     }
-    return rd_struct(&d, NULL, desc, obj);
+    *ret_objs = objs;
+    *ret_n = n_objs;
+    return r;
 }
