@@ -18,10 +18,9 @@ enum {
 #define MP_EXPAND_MAX  16                 /* bytes decoded per byte of input; real objects: 2-6 */
 #define MP_EXPAND_FREE ((size_t)64 * KIB) /* on top of that, for tiny objects */
 #define JSON_DEPTH_MAX 32
-/* Values of one JSON document, each element of a list counting as one.  json-c's tree takes 72
- * bytes for a number, some 180 for a member of a usual object, 792 for "{}": at most 104 MB, where
- * 1 MB of
- * [{},{},... would become 277.  A node is some 500 values. */
+/* Values of one JSON document, of each element in a list of answers.  A tree of json-c takes 72
+ * bytes for a number, some 180 for a member of a usual object, 792 for {}: at most 104 MB, where
+ * [{},{},... of 1 MB would make 277.  A node has some 500 values. */
 #define JSON_VALUES_MAX (128 * KIB)
 #define HCL_DEPTH_MAX   64
 #define HCL_VALUES_MAX  10000 /* values of one file; a person writes a few hundred */

@@ -6,39 +6,29 @@
 #include "base/err.h"
 #include "codec/desc.h"
 
-/* one field on the way from the outermost struct */
-struct step {
-    const struct step *up;
-    const struct desc *in; /* the struct that has the field */
-    const char *field;
-};
-
-struct rd {
+/* one value of json-c's tree and the way to it */
+struct at {
+    const struct at *up;   /* the struct that has the field; NULL = outermost */
+    const struct desc *in; /* that struct's table; NULL = outermost */
+    const char *name;      /* the field's */
+    const struct field *f; /* what the value becomes; of an element: what its list is */
+    struct json_object *o; /* NULL = null */
+    size_t *budget;        /* codec/alloc.h */
     struct err *e;
-    size_t budget; /* codec/alloc.h */
 };
 
-/* "json: cannot unmarshal array into ..." for a field; for a whole struct, or with the prefix "[]"
- * a list of them */
-int rd_mismatch(struct rd *d, const struct step *s, const struct field *f, struct json_object *o);
-int rd_mismatch_struct(struct rd *d, const struct step *s, const struct desc *desc,
-                       const char *prefix, struct json_object *o);
+/* "json: cannot unmarshal WHAT into ..."; without WHAT the value's kind is named */
+int rd_mismatch(const struct at *a, const struct field *f, const char *what);
 /* the answer of codec/alloc.h in words; 0 stays 0 */
-int rd_memory(struct rd *d, int r);
+int rd_memory(const struct at *a, int r);
 
 /* a copy that is UTF-8, owned by the caller */
-int rd_text(struct rd *d, const char *p, size_t n, char **ret);
-/* a value that is not null, into a member that is zero */
-int rd_str(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-           char **ret);
-int rd_i64(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-           int64_t *ret);
-int rd_u64(struct rd *d, const struct step *s, const struct field *f, uint64_t max,
-           struct json_object *o, uint64_t *ret);
-int rd_f64(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-           double *ret);
-int rd_time(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-            struct gotime *ret);
-/* base64, or a list of numbers */
-int rd_bytes(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-             struct bytes *ret);
+int rd_text(const struct at *a, const char *p, size_t n, char **ret);
+/* a value that is not null, into a member that is zero; the type is f, or a's own */
+int rd_str(const struct at *a, const struct field *f, char **ret);
+int rd_i64(const struct at *a, const struct field *f, int64_t *ret);
+int rd_u64(const struct at *a, uint64_t max, uint64_t *ret);
+int rd_f64(const struct at *a, double *ret);
+int rd_bool(const struct at *a, bool *ret);
+int rd_time(const struct at *a, struct gotime *ret);
+int rd_base64(const struct at *a, struct bytes *ret);

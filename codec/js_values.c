@@ -65,73 +65,52 @@ static void go_type(const struct field *f, struct buf *b)
         go_name(f->sub, b);
 }
 
-static void put_stack(const struct step *s, struct buf *b)
+static void put_path(const struct at *a, struct buf *b)
 {
-    if (s->up) {
-        put_stack(s->up, b);
+    if (a->up && a->up->name) {
+        put_path(a->up, b);
         buf_add_byte(b, '.');
     }
-    buf_add_str(b, s->field);
-}
-
-/* "json: cannot unmarshal WHAT into Go struct field Struct.Path.To.Field of type T" */
-static int mismatch_type(struct rd *d, const struct step *s, const char *what, const char *type)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT(ERR_TEXT_MAX);
-    const char *dot;
-
-    if (!s)
-        return err_set(d->e, -EINVAL, "json: cannot unmarshal %s into Go value of type %s", what,
-                       type);
-    go_name(s->in, &b);
-    dot = strrchr(buf_str(&b), '.');
-    if (dot)
-        buf_drop(&b, (size_t)(dot + 1 - buf_str(&b)));
-    buf_add_byte(&b, '.');
-    put_stack(s, &b);
-    return err_set(d->e, -EINVAL, "json: cannot unmarshal %s into Go struct field %s of type %s",
-                   what, buf_str(&b), type);
+    buf_add_str(b, a->name);
 }
 
 static const char *kind(struct json_object *o)
 {
-    switch (json_object_get_type(o)) {
-    case json_type_object:
-        return "object";
-    case json_type_array:
-        return "array";
-    case json_type_string:
-        return "string";
-    case json_type_boolean:
-        return "bool";
-    default:
-        return "number";
-    }
+    static const char *const names[] = {
+        [json_type_boolean] = "bool",  [json_type_double] = "number", [json_type_int] = "number",
+        [json_type_object] = "object", [json_type_array] = "array",   [json_type_string] = "string",
+    };
+
+    return names[json_object_get_type(o)];
 }
 
-int rd_mismatch(struct rd *d, const struct step *s, const struct field *f, struct json_object *o)
+/* "WHAT into Go struct field Struct.Path.To.Field of type T" */
+int rd_mismatch(const struct at *a, const struct field *f, const char *what)
 {
-    _cleanup_buf_ struct buf type = BUF_INIT(256);
+    _cleanup_buf_ struct buf b = BUF_INIT(ERR_TEXT_MAX), type = BUF_INIT(256);
+    const char *dot;
 
     go_type(f, &type);
-    return mismatch_type(d, s, kind(o), buf_str(&type));
+    if (!what)
+        what = kind(a->o);
+    if (!a->in)
+        return err_set(a->e, -EINVAL, "json: cannot unmarshal %s into Go value of type %s", what,
+                       buf_str(&type));
+    go_name(a->in, &b);
+    dot = strrchr(buf_str(&b), '.');
+    if (dot)
+        buf_drop(&b, (size_t)(dot + 1 - buf_str(&b)));
+    buf_add_byte(&b, '.');
+    put_path(a, &b);
+    return err_set(a->e, -EINVAL, "json: cannot unmarshal %s into Go struct field %s of type %s",
+                   what, buf_str(&b), buf_str(&type));
 }
 
-int rd_mismatch_struct(struct rd *d, const struct step *s, const struct desc *desc,
-                       const char *prefix, struct json_object *o)
-{
-    _cleanup_buf_ struct buf type = BUF_INIT(256);
-
-    buf_add_str(&type, prefix);
-    go_name(desc, &type);
-    return mismatch_type(d, s, kind(o), buf_str(&type));
-}
-
-int rd_memory(struct rd *d, int r)
+int rd_memory(const struct at *a, int r)
 {
     if (r == 0)
         return 0;
-    return err_set(d->e, r, r == -ENOMEM ? "out of memory" : "json: takes too much memory");
+    return err_set(a->e, r, r == -ENOMEM ? "out of memory" : "json: takes too much memory");
 }
 
 /* ---- numbers ---- */
@@ -141,86 +120,82 @@ static bool is_number(struct json_object *o)
     return json_object_is_type(o, json_type_int) || json_object_is_type(o, json_type_double);
 }
 
-/* as it was written, but for "-0", which json-c makes 0 */
-static void number_text(struct json_object *o, char ret[64])
+/* "number 1.5" as it was written; returns the number in it */
+static const char *number_text(const struct at *a, char ret[80])
 {
     char *mark;
 
-    (void)snprintf(ret, 64, "%s", json_object_get_string(o));
+    (void)snprintf(ret, 80, "number %.63s", json_object_get_string(a->o));
     mark = strstr(ret, JS_BIG_MARK);
     if (mark)
         *mark = 0;
+    return ret + strlen("number ");
 }
 
-static int bad_number(struct rd *d, const struct step *s, const struct field *f, const char *number)
+int rd_i64(const struct at *a, const struct field *f, int64_t *ret)
 {
-    _cleanup_buf_ struct buf type = BUF_INIT(256);
-    char what[80];
+    char text[80];
 
-    go_type(f, &type);
-    (void)snprintf(what, sizeof(what), "number %s", number);
-    return mismatch_type(d, s, what, buf_str(&type));
+    if (!is_number(a->o))
+        return rd_mismatch(a, f, NULL);
+    return parse_i64(number_text(a, text), ret) < 0 ? rd_mismatch(a, f, text) : 0;
 }
 
-int rd_i64(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-           int64_t *ret)
+int rd_u64(const struct at *a, uint64_t max, uint64_t *ret)
 {
-    char number[64];
+    char text[80];
 
-    if (!is_number(o))
-        return rd_mismatch(d, s, f, o);
-    number_text(o, number);
-    return parse_i64(number, ret) < 0 ? bad_number(d, s, f, number) : 0;
+    if (!is_number(a->o))
+        return rd_mismatch(a, a->f, NULL);
+    if (parse_u64(number_text(a, text), ret) < 0 || *ret > max)
+        return rd_mismatch(a, a->f, text);
+    return 0;
 }
 
-int rd_u64(struct rd *d, const struct step *s, const struct field *f, uint64_t max,
-           struct json_object *o, uint64_t *ret)
+int rd_f64(const struct at *a, double *ret)
 {
-    char number[64];
+    char text[80];
 
-    if (!is_number(o))
-        return rd_mismatch(d, s, f, o);
-    number_text(o, number);
-    return parse_u64(number, ret) < 0 || *ret > max ? bad_number(d, s, f, number) : 0;
-}
-
-int rd_f64(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-           double *ret)
-{
-    char number[64];
-
-    if (!is_number(o))
-        return rd_mismatch(d, s, f, o);
-    *ret = json_object_get_double(o);
+    if (!is_number(a->o))
+        return rd_mismatch(a, a->f, NULL);
+    *ret = json_object_get_double(a->o);
     if (isfinite(*ret))
         return 0;
-    number_text(o, number);
-    return bad_number(d, s, f, number);
+    (void)number_text(a, text);
+    return rd_mismatch(a, a->f, text);
+}
+
+int rd_bool(const struct at *a, bool *ret)
+{
+    if (!json_object_is_type(a->o, json_type_boolean))
+        return rd_mismatch(a, a->f, NULL);
+    *ret = json_object_get_boolean(a->o);
+    return 0;
 }
 
 /* ---- strings ---- */
 
-static int copy_valid(struct rd *d, const char *p, size_t n, char **ret)
+static int copy_valid(const struct at *a, const char *p, size_t n, char **ret)
 {
     void *copy = NULL;
-    int r = rd_memory(d, alloc_copy(&d->budget, p, n, &copy));
+    int r = rd_memory(a, alloc_copy(a->budget, p, n, &copy));
 
     *ret = copy;
     return r;
 }
 
-int rd_text(struct rd *d, const char *p, size_t n, char **ret)
+int rd_text(const struct at *a, const char *p, size_t n, char **ret)
 {
     _cleanup_free_ char *room = NULL;
     size_t len = 0, k;
 
     if (memchr(p, 0, n))
-        return err_set(d->e, -EINVAL, "json: a string holds a NUL character");
+        return err_set(a->e, -EINVAL, "json: a string holds a NUL character");
     if (str_utf8_valid(p, n))
-        return copy_valid(d, p, n, ret);
+        return copy_valid(a, p, n, ret);
     room = try_alloc(3 * n);
     if (!room)
-        return rd_memory(d, -ENOMEM);
+        return rd_memory(a, -ENOMEM);
     for (const char *end = p + n; p < end; p += k) {
         uint8_t c = (uint8_t)*p;
 
@@ -234,74 +209,54 @@ int rd_text(struct rd *d, const char *p, size_t n, char **ret)
             k = 1;
         }
     }
-    return copy_valid(d, room, len, ret);
+    return copy_valid(a, room, len, ret);
 }
 
-int rd_str(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-           char **ret)
+static int need_string(const struct at *a, const struct field *f, size_t *ret_n)
 {
-    size_t n;
-
-    if (!json_object_is_type(o, json_type_string))
-        return rd_mismatch(d, s, f, o);
-    n = (size_t)json_object_get_string_len(o);
-    if (n == 0 && f->type == FT_STR)
-        return 0; /* NULL, as it was before */
-    return rd_text(d, json_object_get_string(o), n, ret);
-}
-
-int rd_time(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-            struct gotime *ret)
-{
-    _cleanup_free_ char *text = NULL;
-    int r = rd_str(d, s, f, o, &text);
-
-    if (r < 0)
-        return r;
-    if (gotime_parse(text, ret) < 0)
-        return err_set(
-            d->e, -EINVAL,
-            "parsing time \"%s\" as \"2006-01-02T15:04:05Z07:00\": it is not of that form", text);
+    if (!json_object_is_type(a->o, json_type_string))
+        return rd_mismatch(a, f, NULL);
+    *ret_n = (size_t)json_object_get_string_len(a->o);
     return 0;
 }
 
-static int rd_numbers(struct rd *d, const struct step *s, const struct field *f,
-                      struct json_object *o, struct bytes *ret)
+int rd_str(const struct at *a, const struct field *f, char **ret)
 {
-    size_t n = json_object_array_length(o);
-    void *p = NULL;
-    int r = rd_memory(d, alloc_zero(&d->budget, n + 1, &p));
+    size_t n = 0;
+    int r = need_string(a, f, &n);
 
-    ret->p = p;
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        uint64_t v = 0;
+    if (r < 0 || (n == 0 && f->type == FT_STR)) /* there "" is NULL */
+        return r;
+    return rd_text(a, json_object_get_string(a->o), n, ret);
+}
 
-        r = rd_u64(d, s, f, UINT8_MAX, json_object_array_get_idx(o, i), &v);
-        ret->p[ret->n++] = (uint8_t)v;
-    }
+int rd_time(const struct at *a, struct gotime *ret)
+{
+    _cleanup_free_ char *text = NULL;
+    int r = rd_str(a, a->f, &text);
+
+    if (r == 0 && gotime_parse(text, ret) < 0)
+        r = err_set(a->e, -EINVAL,
+                    "parsing time \"%s\" as \"2006-01-02T15:04:05Z07:00\": it is not of that form",
+                    text);
     return r;
 }
 
-int rd_bytes(struct rd *d, const struct step *s, const struct field *f, struct json_object *o,
-             struct bytes *ret)
+int rd_base64(const struct at *a, struct bytes *ret)
 {
     struct base64_decode_ctx base64;
     void *p = NULL;
-    size_t n;
-    int r;
+    size_t n = 0;
+    int r = need_string(a, a->f, &n);
 
-    if (json_object_is_type(o, json_type_array))
-        return rd_numbers(d, s, f, o, ret);
-    if (!json_object_is_type(o, json_type_string))
-        return rd_mismatch(d, s, f, o);
-    n = (size_t)json_object_get_string_len(o);
-    r = rd_memory(d, alloc_zero(&d->budget, BASE64_DECODE_LENGTH(n) + 1, &p));
+    if (r == 0)
+        r = rd_memory(a, alloc_zero(a->budget, BASE64_DECODE_LENGTH(n) + 1, &p));
     if (r < 0)
         return r;
     ret->p = p;
     base64_decode_init(&base64);
-    if (!base64_decode_update(&base64, &ret->n, ret->p, n, json_object_get_string(o)) ||
-        !base64_decode_final(&base64))
-        return err_set(d->e, -EINVAL, "illegal base64 data");
-    return 0;
+    if (base64_decode_update(&base64, &ret->n, ret->p, n, json_object_get_string(a->o)) &&
+        base64_decode_final(&base64))
+        return 0;
+    return err_set(a->e, -EINVAL, "illegal base64 data");
 }

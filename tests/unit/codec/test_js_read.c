@@ -1,4 +1,4 @@
-/* JSON in: what is accepted, and Go's words for what is not.  json-c is the second opinion. */
+/* JSON in: what is accepted, and Go's words for what is not. */
 #include "codec/js.h"
 
 #include <errno.h>
@@ -210,6 +210,12 @@ static void test_js_decode_checks_numbers(void **state)
     refuses(
         "{\"Float\": 1e999}",
         "json: cannot unmarshal number 1e999 into Go struct field Sample.Float of type float64");
+    refuses("{\"Int\": -9223372036854775809}",
+            "json: cannot unmarshal number -9223372036854775809 into Go struct field Sample.Int of "
+            "type int");
+    refuses("{\"Float\": 0.5, \"Numbers\": {\"a\": 99999999999999999999999999}, \"Int\": 1}",
+            "json: cannot unmarshal number 99999999999999999999999999 into Go struct field "
+            "Sample.Numbers of type int");
     refuses(
         "{\"Cores\": [65536]}",
         "json: cannot unmarshal number 65536 into Go struct field Sample.Cores of type []uint16");
@@ -412,6 +418,124 @@ static void test_js_decode_bounds_memory_by_the_input(void **state)
     assert_int_equal(s.n_vec, 100000);
 }
 
+/* json-c would take these for the largest integer */
+static void test_js_decode_keeps_numbers_beyond_64_bits(void **state)
+{
+    _cleanup_sample_ struct sample s = {0};
+
+    (void)state;
+    accepts("{\"x\": 18446744073709551616, \"Float\": 1000000000000000000000, \"OptFloat\":"
+            "-9223372036854775809, \"Uint\": 18446744073709551615, \"Str\": \"e-0\"}",
+            &s);
+    assert_true(s.f == 1e21);
+    assert_true(*s.of == -9223372036854775808.0);
+    assert_true(s.u == UINT64_MAX);
+    assert_string_equal(s.s, "e-0");
+}
+
+/* json-c ends a key at its NUL */
+static void test_js_decode_refuses_nul_in_keys(void **state)
+{
+    _cleanup_sample_ struct sample s = {0};
+
+    (void)state;
+    refuses("{\"Map\": {\"a\\u0000b\": \"\"}}", "json: a key holds a NUL character");
+    accepts("{\"Map\": {\"a\\\\u0000\": \"\"}, \"x\": \"\\u0000\"}", &s);
+    assert_string_equal(s.map.items[0].key, "a\\u0000");
+}
+
+static void list_of(struct buf *b, size_t n, const char *item)
+{
+    buf_reset(b);
+    buf_add_str(b, "[");
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(b, i ? "," : "");
+        buf_add_str(b, item);
+    }
+    buf_add_str(b, "]");
+}
+
+static void test_js_scan_limits_the_number_of_values(void **state)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(1 << 22);
+    _cleanup_sample_ struct sample s = {0};
+    struct err e = {0};
+    const char *p;
+    size_t n;
+
+    (void)state;
+    list_of(&b, JSON_VALUES_MAX - 1, "0"); /* the list is a value too */
+    assert_int_equal(js_scan(buf_str(&b), b.len, &p, &n, &e), 0);
+    list_of(&b, JSON_VALUES_MAX, "{}");
+    assert_int_equal(js_scan(buf_str(&b), b.len, &p, &n, &e), -EMSGSIZE);
+    assert_string_equal(e.text, "json: more than 131072 values");
+    e = (struct err){0};
+    assert_int_equal(js_decode(&desc_sample, buf_str(&b), b.len, &s, &e), -EMSGSIZE);
+    assert_string_equal(e.text, "json: more than 131072 values");
+}
+
+static void array_refuses(const char *text, const char *words)
+{
+    _cleanup_free_ char *exact = try_alloc(strlen(text));
+    void *objs;
+    struct err e = {0};
+    size_t n;
+
+    memcpy(exact, text, strlen(text)); /* NOLINT(bugprone-not-null-terminated-result) */
+    assert_int_equal(js_decode_array(&desc_small, exact, strlen(text), &objs, &n, &e), -EINVAL);
+    assert_string_equal(e.text, words);
+    assert_null(objs);
+    assert_int_equal(n, 0);
+}
+
+static void test_js_decode_array_reads_lists_of_any_length(void **state)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(1 << 24);
+    struct small *v;
+    void *objs;
+    struct err e = {0};
+    size_t n;
+
+    (void)state;
+    list_of(&b, JSON_VALUES_MAX, "{\"Name\":\"a\",\"Number\":7}");
+    assert_int_equal(js_decode_array(&desc_small, buf_str(&b), b.len, &objs, &n, &e), 0);
+    assert_int_equal(n, JSON_VALUES_MAX);
+    v = objs;
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(v[i].number, 7);
+        ops_clear(&desc_small, &v[i]);
+    }
+    free(v);
+    assert_int_equal(js_decode_array(&desc_small, " null", 5, &objs, &n, &e), 0);
+    assert_null(objs);
+    assert_int_equal(js_decode_array(&desc_small, "[ ] x", 5, &objs, &n, &e), 0);
+    assert_non_null(objs);
+    assert_int_equal(n, 0);
+    free(objs);
+    assert_int_equal(js_decode_array(&desc_small, "[null\n, {}]", 11, &objs, &n, &e), 0);
+    assert_int_equal(n, 2);
+    free(objs);
+}
+
+static void test_js_decode_array_speaks_as_go(void **state)
+{
+    (void)state;
+    array_refuses("", "EOF");
+    array_refuses(" ", "EOF");
+    array_refuses("[", "unexpected EOF");
+    array_refuses("[{}", "unexpected EOF");
+    array_refuses("[{},", "unexpected EOF");
+    array_refuses("[{},]", "invalid character ']' looking for beginning of value");
+    array_refuses("[{\"Name\":\"a\"} {}]", "invalid character '{' after array element");
+    array_refuses("x", "invalid character 'x' looking for beginning of value");
+    array_refuses("{}", "json: cannot unmarshal object into Go value of type []api.Small");
+    array_refuses("[{\"Name\":\"a\"},5]",
+                  "json: cannot unmarshal number into Go value of type api.Small");
+    array_refuses("[{\"Name\":\"a\",\"Number\":\"b\"}]",
+                  "json: cannot unmarshal string into Go struct field Small.Number of type "
+                  "time.Duration");
+}
+
 static bool oracle_accepts(const char *text)
 {
     struct json_tokener *tok = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
@@ -477,6 +601,11 @@ int main(void)
         cmocka_unit_test(test_js_decode_survives_every_cut),
         cmocka_unit_test(test_js_decode_survives_every_failing_allocation),
         cmocka_unit_test(test_js_decode_bounds_memory_by_the_input),
+        cmocka_unit_test(test_js_decode_keeps_numbers_beyond_64_bits),
+        cmocka_unit_test(test_js_decode_refuses_nul_in_keys),
+        cmocka_unit_test(test_js_scan_limits_the_number_of_values),
+        cmocka_unit_test(test_js_decode_array_reads_lists_of_any_length),
+        cmocka_unit_test(test_js_decode_array_speaks_as_go),
         cmocka_unit_test(test_js_scan_agrees_with_the_oracle),
     };
 
