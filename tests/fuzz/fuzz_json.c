@@ -1,8 +1,10 @@
 /* tests/fuzz/fuzz_json.c - JSON from request bodies.
  *
- * Beyond "does not crash": what we find valid json-c reads as well (it takes more than we do:
- * single quotes, NaN, control characters), what decodes prints as JSON that decodes to the same.
+ * Beyond "does not crash": what the scanner lets through json-c reads as well (alone it takes more:
+ * single quotes, NaN, control characters), so that users only ever see Go's words; what decodes
+ * prints as JSON that decodes to the same; an array is read as the scanner judges it.
  */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +64,42 @@ static void check_scan(const char *text, size_t n)
     buf_done(&pretty);
 }
 
+/* behind the scanner there are errors of meaning only */
+static void check_words(const char *text, size_t n, const char *words)
+{
+    static const char *const ours[] = {
+        "json: cannot unmarshal ", "json: a string holds a NUL",  "json: a key holds a NUL",
+        "parsing time ",           "json: takes too much memory", "illegal base64 data",
+    };
+    const char *p;
+    size_t len;
+
+    if (js_scan(text, n, &p, &len, NULL) < 0)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        if (strncmp(words, ours[i], strlen(ours[i])) == 0)
+            return;
+    check(false, words);
+}
+
+static void check_array(const struct desc *d, const char *text, size_t n)
+{
+    struct err e = {0}, of_scan = {0};
+    void *objs;
+    const char *p;
+    size_t n_objs, len;
+    int r = js_decode_array(d, text, n, &objs, &n_objs, &e);
+
+    check((r < 0) == (e.text[0] != 0), "an error without words");
+    check(r == 0 || (!objs && n_objs == 0), "a failed list is left behind");
+    check(r < 0 || js_scan(text, n, &p, &len, &of_scan) != -EINVAL, of_scan.text);
+    if (r < 0)
+        check_words(text, n, e.text);
+    for (size_t i = 0; i < n_objs; i++)
+        ops_clear(d, (char *)objs + i * d->size);
+    free(objs);
+}
+
 static bool has_raw(const struct desc *d)
 {
     for (size_t i = 0; i < d->n_fields; i++)
@@ -78,6 +116,8 @@ static void check_struct(const struct desc *d, const char *text, size_t n)
     int r = js_decode(d, text, n, a, &e);
 
     check((r < 0) == (e.text[0] != 0), "an error without words");
+    if (r < 0)
+        check_words(text, n, e.text);
     if (r == 0 && !has_raw(d)) {
         js_encode(&out, d, a, JS_SECRETS);
         if (buf_ok(&out) == 0 && js_decode(d, buf_str(&out), out.len, b, &e) == 0) {
@@ -109,5 +149,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_struct(m->request, text, size);
     check_struct(&desc_node, text, size);
     check_struct(&desc_node_stub, text, size);
+    check_array(&desc_node_stub, text, size);
     return 0;
 }
