@@ -20,7 +20,7 @@ enum {
 #define JSON_DEPTH_MAX 32
 /* Values of one JSON document, of each element in a list of answers.  A tree of json-c takes 72
  * bytes for a number, some 180 for a member of a usual object, 792 for {}: at most 104 MB, where
- * [{},{},... of 1 MB would make 277.  A node has some 500 values. */
+ * [{},{},... of 1 MB would make 277.  A node has some 300 values. */
 #define JSON_VALUES_MAX (128 * KIB)
 #define HCL_DEPTH_MAX   64
 #define HCL_VALUES_MAX  10000 /* values of one file; a person writes a few hundred */
