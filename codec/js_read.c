@@ -334,7 +334,7 @@ int js_decode_array(const struct desc *desc, const char *text, size_t n, void **
 
     *ret_objs = NULL;
     *ret_n = 0;
-    while (l.p < l.end && memchr(" \t\r\n", *l.p, 4))
+    while (l.p < l.end && *l.p && strchr(" \t\r\n", *l.p))
         l.p++;
     if (l.p == l.end || *l.p != '[')
         return no_array(&a, text, n, desc);

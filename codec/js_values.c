@@ -186,6 +186,7 @@ static int copy_valid(const struct at *a, const char *p, size_t n, char **ret)
 
 int rd_text(const struct at *a, const char *p, size_t n, char **ret)
 {
+    static const char replacement[] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */
     _cleanup_free_ char *room = NULL;
     size_t len = 0, k;
 
@@ -204,8 +205,8 @@ int rd_text(const struct at *a, const char *p, size_t n, char **ret)
             memcpy(room + len, p, k);
             len += k;
         } else {
-            memcpy(room + len, "\xef\xbf\xbd", 3);
-            len += 3;
+            memcpy(room + len, replacement, sizeof(replacement));
+            len += sizeof(replacement);
             k = 1;
         }
     }
