@@ -110,6 +110,8 @@ void conn_abort(struct conn *c)
 
 void conn_close(struct conn *c)
 {
+    struct conn *oldest = list_first(&closing, struct conn, link);
+
     if (c->closing)
         return;
     if (c->state == CONN_DEAD || (c->state == CONN_HANDSHAKE && c->out.len == 0)) {
@@ -118,8 +120,8 @@ void conn_close(struct conn *c)
     }
     c->user = NULL;
     c->closing = true;
-    if (n_closing == CLOSING_MAX)
-        conn_finish(list_first(&closing, struct conn, link));
+    if (oldest && n_closing == CLOSING_MAX)
+        conn_finish(oldest);
     n_closing++;
     list_append(&closing, &c->link);
     (void)conn_ref(c);

@@ -80,16 +80,16 @@ enum op { OP_PUT, OP_DELETE, OP_NOTHING, OP_REFUSE, OP_INDEX_ONLY };
 
 struct write {
     struct fixture *f;
-    enum op op;
     uint64_t n;
     size_t pad;
     uint64_t ran_at; /* index that the function saw; 0: has not run */
     uint64_t saw;    /* modify index of node n when it ran */
+    uint64_t index;
+    int *order, at;
+    enum op op;
     int done;
     int r;
-    uint64_t index;
     char text[ERR_TEXT_MAX];
-    int *order, at;
 };
 
 static int write_fn(struct txn *t, void *arg, struct err *e)
@@ -409,7 +409,7 @@ static void test_index_never_goes_below_an_object(void **state)
 
     f->store = store_close(f->store);
     fake_disk_put(f->disk, it->id, it->packed, it->packed_len, 3);
-    it = node_item_unref(it);
+    (void)node_item_unref(it);
     open_store(f);
     assert_int_equal(store_index(f->store), 70);
     assert_int_equal(store_table_index(f->store, TABLE_NODES), 70);
@@ -449,7 +449,7 @@ static void test_object_under_a_foreign_id_is_refused(void **state)
 
     make_node_id(2, id);
     fake_disk_put(f->disk, id, it->packed, it->packed_len, 7);
-    it = node_item_unref(it);
+    (void)node_item_unref(it);
     assert_int_equal(open_again(f, &e), -EUCLEAN);
     assert_non_null(strstr(e.text, "its content is of node"));
 }

@@ -267,6 +267,7 @@ static void test_ping_is_answered_with_its_number(void **state)
 /* a peer that asks without end and reads nothing is not read either, until it reads */
 static void test_answers_do_not_pile_up(void **state)
 {
+    static const uint8_t ping[12] = {0, 2, 0, 1, [11] = 7};
     static uint8_t pings[4800], place[65536];
     size_t sent = 0, back = 0, full = 0;
     struct side d;
@@ -274,7 +275,7 @@ static void test_answers_do_not_pile_up(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(pings); i += 12)
-        memcpy(pings + i, "\0\2\0\1\0\0\0\0\0\0\0\7", 12);
+        memcpy(pings + i, ping, sizeof(ping));
     side_open(&d, false);
     while (full < 100 && sent < 16 * MIB) {
         n = send(d.r.fd, pings + sent % sizeof(pings), sizeof(pings) - sent % sizeof(pings),
