@@ -98,7 +98,7 @@ static void test_stub_equals_the_models(void **state)
 {
     struct harness *h = *state;
     _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
-    _cleanup_(node_freep) struct node *n = make_node(1), *stored = NULL;
+    _cleanup_(node_freep) struct node *n = make_node(1);
     static const char *const addresses[] = {"10.0.0.1:4646", "[fd00::1]:4646", ""};
 
     n->drivers = xnew0(struct driver_info);
@@ -110,6 +110,7 @@ static void test_stub_equals_the_models(void **state)
     for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
         for (int with = 0; with < 4; with++) {
             struct node_list_fields fields = {.resources = with & 1, .os = with & 2};
+            _cleanup_(node_freep) struct node *stored = NULL;
             struct node_list_response r;
             struct node_stub model = {0};
             const char *diff = NULL;
@@ -125,7 +126,6 @@ static void test_stub_equals_the_models(void **state)
                 fail_msg("differs in %s (address %s)", diff, addresses[i]);
             assert_true(r.nodes[0].drain);
             ops_clear(&desc_node_stub, &model);
-            (void)node_free(stored);
             done(&r);
         }
     }
