@@ -196,7 +196,7 @@ valgrind: ## unit tests and fuzz corpora under valgrind: memory, leaks, descript
 	@$(MAKE) --no-print-directory deps deps-check deps-dev
 	@$(SUBMAKE) tests-build
 	@FUZZ_MUTATIONS=0 $(RUN_TESTS) --name valgrind --limit 1200 --unit $(UNIT) --fuzz $(FUZZ) --wrap \
-	    'valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible --track-fds=yes'
+	    'valgrind -q --child-silent-after-fork=yes --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible --track-fds=yes'
 
 .PHONY: compat
 compat: ## with a real Nomad on one side: NOMAD=path

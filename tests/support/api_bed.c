@@ -49,6 +49,7 @@ void api_bed_done(struct api_bed *b)
 {
     b->api = api_free(b->api);
     fake_view_done(&b->fake);
+    conn_drop_closing(b->loop);
     b->loop = loop_free(b->loop);
     free(b->address);
     strmap_done(&b->response_headers);

@@ -21,6 +21,7 @@
 #include "codec/ops.h"
 #include "model/rpc_types.h"
 #include "tests/support/fake_server.h"
+#include "wire/conn.h"
 
 #define NODE_ID "f7476465-4d6e-c0de-26d0-e383c49be941"
 #define SECRET  "0123abcd-1111-2222-3333-444455556666"
@@ -222,6 +223,7 @@ static inline int fixture_teardown(void **state)
     (void)fake_server_free(f->a);
     (void)fake_server_free(f->b);
     settle(f);
+    conn_drop_closing(f->loop);
     (void)loop_free(f->loop);
     clock_fake(false, 0, 0);
     remove_file(f->dir, "picket-registered.mp");

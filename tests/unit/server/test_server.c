@@ -89,6 +89,7 @@ static int teardown(void **state)
     hang_up(f);
     f->server = server_free(f->server);
     f->writer = writer_free(f->writer);
+    conn_drop_closing(f->loop);
     f->loop = loop_free(f->loop);
     free(f->conf.region);
     free(f->conf.datacenter);

@@ -92,6 +92,7 @@ static struct bed *bed_new(const char *address, const struct http_server_opts *o
 static void bed_free(struct bed *b)
 {
     b->server = http_server_free(b->server);
+    conn_drop_closing(b->loop);
     b->loop = loop_free(b->loop);
     free(b->address);
     free(b);
