@@ -3,13 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "base/parse.h"
 
 int url_decode(char *s, bool plus)
 {
@@ -17,7 +11,7 @@ int url_decode(char *s, bool plus)
 
     while (*s) {
         if (*s == '%') {
-            int hi = hex_digit(s[1]), lo = hi < 0 ? -1 : hex_digit(s[2]);
+            int hi = parse_hex_digit(s[1]), lo = hi < 0 ? -1 : parse_hex_digit(s[2]);
 
             if (lo < 0 || (hi == 0 && lo == 0))
                 return -EINVAL;

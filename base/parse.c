@@ -8,6 +8,17 @@
 
 #include "base/vec.h"
 
+int parse_hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 /* digits of the given base up to a NUL, as an unsigned number */
 static int parse_digits(const char *s, unsigned base, uint64_t *ret)
 {
@@ -16,19 +27,12 @@ static int parse_digits(const char *s, unsigned base, uint64_t *ret)
     if (!*s)
         return -EINVAL;
     for (; *s; s++) {
-        unsigned d;
+        int d = parse_hex_digit(*s);
 
-        if (*s >= '0' && *s <= '9')
-            d = (unsigned)(*s - '0');
-        else if (*s >= 'a' && *s <= 'f')
-            d = (unsigned)(*s - 'a') + 10;
-        else if (*s >= 'A' && *s <= 'F')
-            d = (unsigned)(*s - 'A') + 10;
-        else
+        if (d < 0 || (unsigned)d >= base)
             return -EINVAL;
-        if (d >= base)
-            return -EINVAL;
-        if (__builtin_mul_overflow(v, (uint64_t)base, &v) || __builtin_add_overflow(v, d, &v))
+        if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
+            __builtin_add_overflow(v, (uint64_t)d, &v))
             return -ERANGE;
     }
     *ret = v;

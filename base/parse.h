@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 
+/* 0..15 for a hexadecimal digit of either case, else -1 */
+int parse_hex_digit(int c);
 int parse_u64(const char *s, uint64_t *ret) _must_check_; /* decimal digits only */
 int parse_i64(const char *s, int64_t *ret) _must_check_;  /* optional sign, decimal */
 /* Go's strconv.ParseInt(s, 0, 64) as configuration needs it: sign, 0x, 0b, 0o, leading-0 octal */

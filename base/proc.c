@@ -259,11 +259,6 @@ const char *proc_wait_text(const struct proc *p)
     return p->wait_text ? p->wait_text : "";
 }
 
-const char *proc_stderr_tail(const struct proc *p)
-{
-    return p->tail;
-}
-
 void proc_set_deadline(struct proc *p, uint64_t in_ns)
 {
     if (!p->killed && !p->ended)

@@ -53,8 +53,6 @@ void proc_set_deadline(struct proc *p, uint64_t in_ns);
 /* what the child was waiting for when its deadline passed (proc_describe_wait); "" before. Borrowed
  * until proc_free(). */
 const char *proc_wait_text(const struct proc *p);
-/* what it has written to stderr so far, the last bytes; borrowed until the next turn of the loop */
-const char *proc_stderr_tail(const struct proc *p);
 /* kills the group, forgets the callbacks and frees it (the child is reaped in the background);
  * NULL-safe; returns NULL.  Also right inside every callback. */
 struct proc *proc_free(struct proc *p);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/parse.h"
+
 static const char hex[] = "0123456789abcdef";
 
 void uuid_format(const struct uuid *u, char ret[UUID_TEXT_LEN + 1])
@@ -29,17 +31,6 @@ void uuid_random(char ret[UUID_TEXT_LEN + 1])
     uuid_format(&u, ret);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 int uuid_parse(const char *s, struct uuid *ret)
 {
     struct uuid u;
@@ -55,8 +46,8 @@ int uuid_parse(const char *s, struct uuid *ret)
                 return -EINVAL;
             continue;
         }
-        hi = hex_digit(s[i]);
-        lo = hex_digit(s[i + 1]);
+        hi = parse_hex_digit(s[i]);
+        lo = parse_hex_digit(s[i + 1]);
         if (hi < 0 || lo < 0)
             return -EINVAL;
         u.b[n++] = (uint8_t)(hi << 4 | lo);
@@ -101,7 +92,7 @@ int uuid_index(const char *s, bool prefix, struct uuid *ret, size_t *ret_n, stru
     if (n % 2 != 0)
         return err_set(e, -EINVAL, "Input (without hyphens) must be even length");
     for (size_t i = 0; i < n; i++) {
-        int d = hex_digit(digits[i]);
+        int d = parse_hex_digit(digits[i]);
 
         if (d < 0)
             return bad_digit(e, (unsigned char)digits[i]);

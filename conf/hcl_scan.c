@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "base/str.h"
 #include "base/vec.h"
 
@@ -18,26 +19,15 @@ int hcl_error(const struct hcl_scan *s, struct hcl_pos at, const char *fmt, ...)
     return err_set(s->e, -EINVAL, "%s:%u:%u: %s", s->file, at.line, at.column, text);
 }
 
-static int digit_value(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return 99;
-}
-
 /* exactly n digits of a base */
 static int escape_digits(struct hcl_scan *s, unsigned n, int base, uint32_t *ret)
 {
     uint32_t v = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        int d = digit_value(hcl_peek(s));
+        int d = parse_hex_digit(hcl_peek(s));
 
-        if (d >= base)
+        if (d < 0 || d >= base)
             return hcl_error(s, s->pos, "illegal char escape");
         v = v * (uint32_t)base + (uint32_t)d;
         (void)hcl_next(s);

@@ -46,14 +46,6 @@ void patches_str(struct patches *p, const char *key, const char *value)
     add(p, key, at);
 }
 
-void patches_desc(struct patches *p, const char *key, const struct desc *d, const void *obj)
-{
-    size_t at = p->values.len;
-
-    mp_encode(&p->values, d, obj);
-    add(p, key, at);
-}
-
 void patches_raw(struct patches *p, const char *key, const void *value, size_t n)
 {
     size_t at = p->values.len;

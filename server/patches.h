@@ -28,7 +28,6 @@ void patches_done(struct patches *p);
 void patches_u64(struct patches *p, const char *key, uint64_t value);
 void patches_i64(struct patches *p, const char *key, int64_t value);
 void patches_str(struct patches *p, const char *key, const char *value);
-void patches_desc(struct patches *p, const char *key, const struct desc *d, const void *obj);
 /* one whole msgpack object; NULL removes the key */
 void patches_raw(struct patches *p, const char *key, const void *value, size_t n);
 /* the values of n keys in another packed map; removed where that has none */

@@ -65,7 +65,6 @@ void http_answer_buf(struct http_exchange *take_x, int status, const struct http
 void http_exchange_trim(struct http_exchange *x);
 /* the peer is gone: forget the exchange; it is freed behind the callback */
 void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg);
-const struct http_request *http_exchange_request(const struct http_exchange *x);
 
 /* --- client --- */
 struct http_call;

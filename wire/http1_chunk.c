@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "base/parse.h"
+
 enum {
     SIZE, /* the zeroed struct starts here */
     EXTENSION,
@@ -22,14 +24,6 @@ enum {
     SIZE_DIGITS_MAX = 15,
 };
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_text(uint8_t c)
 {
     return c == '\t' || (c >= 0x20 && c != 0x7f);
@@ -37,7 +31,7 @@ static bool is_text(uint8_t c)
 
 static int feed_size(struct http_chunks *c, uint8_t b)
 {
-    int d = hex_digit(b);
+    int d = parse_hex_digit(b);
 
     if (d >= 0) {
         if (++c->digits > SIZE_DIGITS_MAX)

@@ -92,11 +92,6 @@ const char *http_request_header(const struct http_request *q, const char *name)
     return http_headers_get(q->headers, q->n_headers, name);
 }
 
-const struct http_request *http_exchange_request(const struct http_exchange *x)
-{
-    return &x->request;
-}
-
 void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg)
 {
     x->gone = fn;

@@ -407,11 +407,6 @@ struct yamux *yamux_new(struct conn *take_c, bool client, const struct yamux_use
     return y;
 }
 
-struct conn *yamux_conn(const struct yamux *y)
-{
-    return y->conn;
-}
-
 size_t yamux_streams(const struct yamux *y)
 {
     return y->n_streams;

@@ -39,7 +39,6 @@ struct yamux_stream_user {
 struct yamux *yamux_new(struct conn *take_c, bool client, const struct yamux_user *user, void *arg);
 /* closes the conn after what was written is sent; all streams are gone without callbacks */
 struct yamux *yamux_free(struct yamux *y);
-struct conn *yamux_conn(const struct yamux *y);
 bool yamux_takes_streams(const struct yamux *y); /* alive, and the peer does not go away */
 size_t yamux_streams(const struct yamux *y);     /* open ones */
 
