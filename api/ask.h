@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/err.h"
 
 struct http_request;
@@ -30,6 +32,18 @@ struct ask {
     bool pretty;
     bool resources, os; /* routes with ROUTE_LIST_FIELDS */
     bool type_client, type_server, type_given;
+    const char *node_id;   /* routes that ask one agent; "" = the one that is asked */
+    const char *server_id; /* likewise */
+    const char *explain;   /* /v1/agent/fingerprint: only what explains this name; "" = all */
+    const char *format;    /* /v1/metrics */
+    const char *log_level; /* /v1/agent/monitor; "" = INFO */
+    bool log_json, plain;
+    const char **addresses; /* each ?address= of /v1/agent/servers; owned array of borrowed texts */
+    size_t n_addresses;
+    const uint8_t *body; /* routes with ROUTE_BODY */
+    size_t body_len;
+    bool peer_is_unix;
+    uid_t peer_uid;   /* when peer_is_unix */
     uint8_t encoding; /* enum ask_encoding of the answer */
 };
 

@@ -22,6 +22,9 @@ enum route_flags {
     ROUTE_REGION = 1 << 2,      /* another region is refused */
     ROUTE_LIST_FIELDS = 1 << 3, /* resources, os */
     ROUTE_BARE = 1 << 4,        /* no configured response headers */
+    ROUTE_BODY = 1 << 5,        /* the handler reads the body (ask.body) */
+    ROUTE_LOCAL_ROOT =
+        1 << 6, /* only over the unix socket, and only for uid 0 or the daemon's own */
 };
 
 /* who may; checked when ACLs come */

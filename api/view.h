@@ -9,6 +9,9 @@
 #include "base/list.h"
 #include "model/item.h"
 
+struct ask;
+struct method;
+
 /* where an answer stands: becomes the X-Nomad-* headers */
 struct view_meta {
     uint64_t index;
@@ -36,7 +39,15 @@ struct view {
     void *impl;
 };
 
+/* An op that cannot answer at once returns -EINPROGRESS, in views made by open() only: the api
+ * waits until the waker that it gave there has fired and runs the handler anew. */
 struct view_ops {
+    /* Who answers this request: NULL = this view does, at once.  Else a view for this request
+     * alone, which lives until its own close().  q is borrowed until then; w->fn is called once,
+     * never from inside an op.  The op itself may be NULL: always this view. */
+    const struct view *(*open)(void *impl, const struct ask *q, struct view_wait *w);
+    void (*close)(const struct view *v); /* of views made by open() */
+
     /* nodes whose id begins with prefix ("" = all); errors carry the text and HTTP status */
     int (*nodes)(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
                  struct err *e);
@@ -49,6 +60,13 @@ struct view_ops {
     /* calls w->fn when what was asked may have changed; cancel before freeing w */
     void (*wait)(void *impl, enum view_what what, const char *id, struct view_wait *w);
     void (*cancel)(void *impl, struct view_wait *w);
+
+    /* What the method of model/methods answers to the request struct: writes of nodes, and what one
+     * agent is asked for (methods with METHOD_CLIENT).  ret_reply: zeroed struct of its reply
+     * table, the caller's to clear, also after a failure.  NULL: no such method here, answered by
+     * 501. */
+    int (*call)(void *impl, const struct method *m, const void *request, void *ret_reply,
+                struct view_meta *meta, struct err *e);
 
     const char *(*region)(void *impl);
     /* "ip:port" of the leader's RPC, or NULL */

@@ -29,15 +29,17 @@ enum {
 #define RPC_BODY_MAX      ((size_t)16 * MIB) /* a node is 4-40 KB; an alloc with its job under 1 MB */
 #define RPC_HEADER_MAX    ((size_t)4 * KIB)   /* {Seq, ServiceMethod} */
 #define RPC_SESSION_MAX   ((size_t)64 * MIB)  /* request bodies of one peer in memory at once */
+#define RPC_STREAM_MAX    ((size_t)64 * KIB)  /* unsent bytes of a streaming RPC */
 #define YAMUX_WINDOW      ((size_t)256 * KIB) /* fixed by the protocol */
 #define YAMUX_STREAMS_MAX 1024 /* open streams per session; the peer's backlog is 256 */
 #define CONN_IN_MAX       ((size_t)1 * MIB)  /* bytes left unread for later; then the conn fails */
 #define CONN_OUT_MAX      ((size_t)32 * MIB) /* unsent bytes per connection before it is dropped */
 
 /* HTTP */
-#define HTTP_HEAD_MAX  ((size_t)32 * KIB)  /* request line and headers; beyond it 431 */
-#define HTTP_BODY_MAX  ((size_t)1 * MIB)   /* request bodies are drain specs; beyond it 413 */
-#define HTTP_REPLY_MAX ((size_t)256 * MIB) /* 100,000 list stubs are 71 MB */
+#define HTTP_HEAD_MAX   ((size_t)32 * KIB)  /* request line and headers; beyond it 431 */
+#define HTTP_BODY_MAX   ((size_t)1 * MIB)   /* request bodies are drain specs; beyond it 413 */
+#define HTTP_STREAM_MAX ((size_t)64 * KIB)  /* unsent bytes of an answer that goes on */
+#define HTTP_REPLY_MAX  ((size_t)256 * MIB) /* 100,000 list stubs are 71 MB */
 
 /* objects */
 #define NODE_PACKED_MAX                                                                            \

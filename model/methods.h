@@ -31,6 +31,7 @@ enum method_flags {
     METHOD_BLOCKING = 1 << 1,  /* MinQueryIndex is honoured */
     METHOD_WRITE = 1 << 2,     /* changes state: only the leader answers */
     METHOD_NODE = 1 << 3,      /* called by an agent for its own node: binds the connection to it */
+    METHOD_CLIENT = 1 << 4,    /* served by agents; servers pass it on to the node that is meant */
 };
 
 struct method {

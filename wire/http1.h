@@ -66,6 +66,22 @@ void http_exchange_trim(struct http_exchange *x);
 /* the peer is gone: forget the exchange; it is freed behind the callback */
 void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg);
 
+/* --- answers that go on: chunked, in pieces --- */
+struct http_stream;
+struct http_stream_user {
+    void (*on_room)(void *arg); /* what was written has left: there is room again */
+    void (*on_gone)(void *arg); /* the peer is gone; the stream is freed behind the callback */
+};
+/* Sends the head and keeps the exchange (taken) open.  user is borrowed for as long as it lives. */
+struct http_stream *http_stream_begin(struct http_exchange *take_x, int status,
+                                      const struct http_header *headers, size_t n_headers,
+                                      const struct http_stream_user *user, void *arg);
+/* how many bytes may be written now (HTTP_STREAM_MAX less what has not left yet); more is dropped
+ * and http_stream_write() says so by -ENOBUFS */
+size_t http_stream_room(const struct http_stream *s);
+int http_stream_write(struct http_stream *s, const void *p, size_t n) _must_check_;
+void http_stream_end(struct http_stream *take_s); /* the last chunk; no callback comes after it */
+
 /* --- client --- */
 struct http_call;
 struct http_reply {

@@ -1,0 +1,21 @@
+/* fwd/fwd.h - the view of who has no state: a request is answered by asking a server over RPC.
+ *
+ * One view per request.  The first call of an op sends the RPC that answers it and returns
+ * -EINPROGRESS; when the reply is there the waker fires, the handler runs again, and the op returns
+ * what the server said: the same handlers make the same JSON as on a server (fact: http-api 10,
+ * what a client agent forwards).  Blocking is the server's: index and wait travel along.
+ */
+#pragma once
+
+#include "api/ask.h"
+#include "api/view.h"
+#include "wire/pool.h"
+
+struct fwd_opts {
+    struct pool *pool;
+    const char *region; /* borrowed */
+};
+
+/* A view for this request.  w->fn is called once, from the loop, never from inside an op;
+ * ops->close releases the view and calls off what is under way.  q is borrowed until then. */
+const struct view *fwd_open(const struct fwd_opts *o, const struct ask *q, struct view_wait *w);
