@@ -62,16 +62,25 @@ class RealProgram(Program):
 
 
 class RealServer(RealProgram):
-    def __init__(self):
-        super().__init__('server', '''
-server {
+    """expect: servers of its cluster; join: those that were made before it"""
+
+    def __init__(self, expect=1, join=()):
+        peers = ', '.join(f'"127.0.0.1:{p.serf}"' for p in join)
+        super().__init__('server', f'''
+server {{
   enabled          = true
-  bootstrap_expect = 1
-}
-limits {
+  bootstrap_expect = {expect}
+  server_join {{
+    retry_join     = [{peers}]
+    retry_interval = "1s"
+  }}
+}}
+limits {{
   rpc_max_conns_per_client = 0
-}
+}}
 ''')
+        # servers of one host need names of their own
+        self.write_config(open(self.config_path, encoding='utf-8').read() + f'name = "s{self.rpc}"\n')
 
     def wait(self):
         wait_until('real server leads', lambda: ':' in get_json(self.http, '/v1/status/leader'), 60)
