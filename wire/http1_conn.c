@@ -8,10 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "wire/conn.h"
-#include "wire/http1_chunk.h"
-#include "wire/http1_head.h"
-#include "wire/http1_write.h"
+#include "wire/http1_priv.h"
 
 enum {
     BURST_MAX = 16,          /* requests of one connection answered per turn */
@@ -21,64 +18,17 @@ enum {
     SLICE = 1 * MIB,         /* a larger one in such pieces: CONN_OUT_MAX is a limit */
     BODY_COPY_MAX = 4 * KIB, /* a small body leaves in one piece with its head */
     PIPELINE_MAX = 64 * KIB, /* unread bytes behind an unanswered request */
-    REPLY_HEAD_MAX = 64 * KIB,
 };
 
 #define HEAD_TIMEOUT_NS (10 * NSEC_PER_SEC)
 #define IDLE_TIMEOUT_NS (120 * NSEC_PER_SEC)
 #define BODY_TIMEOUT_NS (30 * NSEC_PER_SEC)
 
-enum hconn_state {
-    READ_HEAD,
-    READ_BODY,
-    BUSY,  /* the handler has the request */
-    WRITE, /* a large answer goes out; the next request comes after it */
-};
-
-struct hconn {
-    struct list link;
-    struct hconn_set *set;
-    struct conn *conn;          /* counted */
-    struct http_client *client; /* NULL: not counted */
-    struct http_exchange *x;    /* owned; in READ_BODY and BUSY */
-    struct timer timer;
-    struct http_scan scan;
-    struct buf out; /* WRITE: a body larger than WHOLE_MAX */
-    size_t out_at;
-    size_t unsent; /* when the timer was set */
-    uint8_t state;
-    uint8_t blank_lines;
-    bool started : 1; /* a first byte of a request is there */
-    bool in_data : 1; /* on_data() is on the stack and looks after what is left */
-    bool dead : 1;
-    bool leftover : 1; /* the conn holds bytes that were not taken */
-    bool paused : 1;
-    bool closing : 1; /* after this answer */
-    bool eof : 1;
-};
-
-struct http_exchange {
-    struct hconn *hconn; /* NULL: the peer is gone, nobody was told */
-    struct http_head *head;
-    struct http_request request;
-    struct buf body;
-    struct http_chunks chunks;
-    uint64_t body_left;
-    void (*gone)(void *arg);
-    void *gone_arg;
-    bool is_head : 1; /* HEAD: an answer without its body */
-    bool minor_0 : 1;
-    bool keep_alive : 1;
-    bool chunked : 1;
-};
-
 static const struct conn_user hconn_user;
-
-static void hconn_after_answer(struct hconn *h);
 
 /* --- exchanges --- */
 
-static struct http_exchange *exchange_free(struct http_exchange *x)
+struct http_exchange *http_exchange_free(struct http_exchange *x)
 {
     if (!x)
         return NULL;
@@ -123,8 +73,7 @@ static void hconn_set_idle_timer(struct hconn *h)
     timer_set(&h->timer, ns ? ns : IDLE_TIMEOUT_NS);
 }
 
-/* ends it; h stays readable for those on the stack, until the end of the turn */
-static void hconn_end(struct hconn *h, bool at_once)
+void hconn_end(struct hconn *h, bool at_once)
 {
     if (h->dead)
         return;
@@ -135,7 +84,7 @@ static void hconn_end(struct hconn *h, bool at_once)
     defer_set(&h->set->bury);
     h->set->n--;
     http_clients_leave(&h->set->clients, h->client);
-    h->x = exchange_free(h->x);
+    h->x = http_exchange_free(h->x);
     buf_done(&h->out);
     if (at_once)
         conn_abort(h->conn);
@@ -144,12 +93,15 @@ static void hconn_end(struct hconn *h, bool at_once)
     h->conn = conn_unref(h->conn);
 }
 
-/* nobody will read the answer: tells the handler when it asked to be told */
-static void hconn_gone(struct hconn *h)
+/* tells the handler when it asked to be told */
+void hconn_gone(struct hconn *h)
 {
     struct http_exchange *x = h->state == BUSY ? steal_ptr(&h->x) : NULL;
+    struct http_stream *stream = steal_ptr(&h->stream);
 
     hconn_end(h, true);
+    if (stream)
+        http_stream_on_gone(stream);
     if (!x)
         return;
     x->hconn = NULL;
@@ -157,13 +109,13 @@ static void hconn_gone(struct hconn *h)
     if (!x->gone)
         return; /* freed by the answer */
     x->gone(x->gone_arg);
-    (void)exchange_free(x);
+    (void)http_exchange_free(x);
 }
 
 void hconn_refuse(struct hconn *h, int status, const char *text)
 {
     static const struct http_header type = {"Content-Type", "text/plain; charset=utf-8"};
-    _cleanup_buf_ struct buf out = BUF_INIT(REPLY_HEAD_MAX);
+    _cleanup_buf_ struct buf out = BUF_INIT(HTTP_REPLY_HEAD_MAX);
 
     http_write_reply_head(&out, status, &type, 1, strlen(text), HTTP_CLOSE);
     buf_add_str(&out, text);
@@ -205,7 +157,7 @@ static void hconn_write_more(struct hconn *h)
     hconn_after_answer(h);
 }
 
-static enum http_close how_to_close(const struct http_exchange *x, const struct hconn *h)
+enum http_close hconn_how_to_close(const struct http_exchange *x, const struct hconn *h)
 {
     if (h->closing)
         return HTTP_CLOSE;
@@ -215,25 +167,26 @@ static enum http_close how_to_close(const struct http_exchange *x, const struct 
 void http_answer_buf(struct http_exchange *take_x, int status, const struct http_header *headers,
                      size_t n_headers, struct buf *take_body)
 {
-    _cleanup_buf_ struct buf out = BUF_INIT(REPLY_HEAD_MAX);
+    _cleanup_buf_ struct buf out = BUF_INIT(HTTP_REPLY_HEAD_MAX);
     struct http_exchange *x = take_x;
     struct hconn *h = x->hconn;
 
     if (!h) {
         buf_done(take_body);
-        (void)exchange_free(x);
+        (void)http_exchange_free(x);
         return;
     }
     h->x = NULL;
     if (!x->keep_alive)
         h->closing = true;
-    http_write_reply_head(&out, status, headers, n_headers, take_body->len, how_to_close(x, h));
+    http_write_reply_head(&out, status, headers, n_headers, take_body->len,
+                          hconn_how_to_close(x, h));
     if (x->is_head || take_body->len <= BODY_COPY_MAX) {
         if (!x->is_head)
             buf_add(&out, take_body->p, take_body->len);
         buf_done(take_body);
     }
-    (void)exchange_free(x);
+    (void)http_exchange_free(x);
     if (buf_ok(&out) < 0) {
         buf_done(take_body);
         hconn_end(h, true);
@@ -268,7 +221,7 @@ void http_answer(struct http_exchange *take_x, int status, const struct http_hea
 
 static bool hconn_may_read(const struct hconn *h)
 {
-    if (h->dead || h->state == BUSY || h->state == WRITE)
+    if (h->dead || h->state == BUSY || h->state == WRITE || h->state == STREAM)
         return false;
     return h->state != READ_HEAD || conn_pending(h->conn) <= OUT_HIGH;
 }
@@ -293,7 +246,7 @@ static void hconn_deliver(struct hconn *h)
     };
     x->request.peer_is_unix = conn_peer_uid(h->conn, &x->request.peer_uid) == 0;
     h->set->opts.handler(h->set->opts.arg, x, &x->request);
-    if (h->eof && h->state == BUSY && !h->dead)
+    if (h->eof && (h->state == BUSY || h->state == STREAM) && !h->dead)
         hconn_gone(h); /* it will wait, and nobody would notice */
 }
 
@@ -305,6 +258,7 @@ static void hconn_begin(struct hconn *h, struct http_head *take_head)
 
     *x = (struct http_exchange){
         .hconn = h,
+        .loop = h->set->loop,
         .head = take_head,
         .body = BUF_INIT(HTTP_BODY_MAX),
         .body_left = head->length,
@@ -404,8 +358,7 @@ static void hconn_reoffer(struct hconn *h)
     conn_set_user(h->conn, &hconn_user, h);
 }
 
-/* an answer has been handed to the conn */
-static void hconn_after_answer(struct hconn *h)
+void hconn_after_answer(struct hconn *h)
 {
     if (h->closing) {
         hconn_end(h, false);
@@ -461,7 +414,7 @@ static void hconn_on_eof(void *arg)
 {
     struct hconn *h = arg;
 
-    if (h->state == BUSY)
+    if (h->state == BUSY || h->state == STREAM)
         hconn_gone(h);
     else if (h->state == WRITE || (h->state == READ_HEAD && h->leftover))
         h->eof = true; /* it may still read what it asked for */
@@ -479,7 +432,9 @@ static void hconn_on_drained(void *arg)
 {
     struct hconn *h = arg;
 
-    if (h->state == WRITE)
+    if (h->state == STREAM)
+        http_stream_on_drained(h->stream);
+    else if (h->state == WRITE)
         hconn_write_more(h);
     else if (h->state == READ_HEAD && h->leftover)
         hconn_reoffer(h);

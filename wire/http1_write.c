@@ -80,16 +80,36 @@ static const char *date_text(void)
     return text;
 }
 
-void http_write_reply_head(struct buf *b, int status, const struct http_header *headers,
-                           size_t n_headers, size_t body_len, enum http_close how)
+static void write_start(struct buf *b, int status, const struct http_header *headers,
+                        size_t n_headers)
 {
     buf_printf(b, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
     for (size_t i = 0; i < n_headers; i++)
         http_write_header(b, headers[i].name, headers[i].value);
     buf_printf(b, "Date: %s\r\n", date_text());
-    if (status >= 200 && status != 204 && status != 304)
-        buf_printf(b, "Content-Length: %zu\r\n", body_len);
+}
+
+static void write_end(struct buf *b, enum http_close how)
+{
     if (how != HTTP_KEEP)
         buf_add_str(b, how == HTTP_CLOSE ? "Connection: close\r\n" : "Connection: keep-alive\r\n");
     buf_add(b, "\r\n", 2);
+}
+
+void http_write_reply_head(struct buf *b, int status, const struct http_header *headers,
+                           size_t n_headers, size_t body_len, enum http_close how)
+{
+    write_start(b, status, headers, n_headers);
+    if (status >= 200 && status != 204 && status != 304)
+        buf_printf(b, "Content-Length: %zu\r\n", body_len);
+    write_end(b, how);
+}
+
+void http_write_stream_head(struct buf *b, int status, const struct http_header *headers,
+                            size_t n_headers, bool chunked, enum http_close how)
+{
+    write_start(b, status, headers, n_headers);
+    if (chunked)
+        buf_add_str(b, "Transfer-Encoding: chunked\r\n");
+    write_end(b, how);
 }

@@ -19,3 +19,6 @@ void http_write_header(struct buf *b, const char *name, const char *value);
 /* Status line, headers, Date, Content-Length (not for 1xx, 204, 304), Connection, empty line. */
 void http_write_reply_head(struct buf *b, int status, const struct http_header *headers,
                            size_t n_headers, size_t body_len, enum http_close how);
+/* of an answer whose length nobody knows: chunked, or until the connection closes */
+void http_write_stream_head(struct buf *b, int status, const struct http_header *headers,
+                            size_t n_headers, bool chunked, enum http_close how);

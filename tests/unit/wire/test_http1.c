@@ -20,6 +20,7 @@
 #include "base/limits.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "tests/support/http_raw.h"
 #include "tests/support/wire_loop.h"
 #include "wire/conn.h"
 
@@ -113,108 +114,15 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- the other end: a raw socket --- */
-
-static int dial(struct bed *b)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    uint64_t port = 0;
-
-    assert_int_equal(parse_u64(strrchr(b->address, ':') + 1, &port), 0);
-    a.sin_port = htons((uint16_t)port);
-    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    return fd;
-}
-
-/* sends all of it, turning the loop while the socket is full */
-static void say_n(struct bed *b, int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
-
-        if (k > 0) {
-            p += k;
-            n -= (size_t)k;
-        } else if (errno != EAGAIN) {
-            return; /* closed by the server: the test looks at what it said */
-        }
-        turn_some(b->loop, 1);
-    }
-}
-
-static void say(struct bed *b, int fd, const char *text)
-{
-    say_n(b, fd, text, strlen(text));
-}
-
-/* reads what is there; 1 = the server has closed */
-static int listen_to(int fd, struct buf *got)
-{
-    char piece[65536];
-    ssize_t k;
-
-    while ((k = recv(fd, piece, sizeof(piece), 0)) > 0)
-        buf_add(got, piece, (size_t)k);
-    return k == 0 || (k < 0 && errno != EAGAIN);
-}
-
-static size_t count(const struct buf *b, const char *what)
-{
-    const char *at = buf_str(b);
-    size_t n = 0;
-
-    while ((at = strstr(at, what))) {
-        at += strlen(what);
-        n++;
-    }
-    return n;
-}
-
-/* sends text and waits until n answers have begun */
-static void ask(struct bed *b, int fd, const char *text, size_t n, struct buf *got)
-{
-    say(b, fd, text);
-    for (int i = 0; i < 300 && count(got, "HTTP/1.1 ") < n; i++) {
-        turn_some(b->loop, 1);
-        (void)listen_to(fd, got);
-    }
-    turn_some(b->loop, 2);
-    (void)listen_to(fd, got);
-    assert_int_equal(count(got, "HTTP/1.1 "), n);
-}
-
-static void wait_closed(struct bed *b, int fd, struct buf *got)
-{
-    for (int i = 0; i < 500; i++) {
-        if (listen_to(fd, got))
-            return;
-        turn_some(b->loop, 1);
-    }
-    fail_msg("the server did not close");
-}
-
-#define assert_has(b, text)                                                                        \
-    do {                                                                                           \
-        if (!strstr(buf_str(b), (text)))                                                           \
-            fail_msg("no %s in:\n%s", (text), buf_str(b));                                         \
-    } while (0)
-#define assert_has_not(b, text)                                                                    \
-    do {                                                                                           \
-        if (strstr(buf_str(b), (text)))                                                            \
-            fail_msg("%s is in:\n%s", (text), buf_str(b));                                         \
-    } while (0)
-
 /* --- requests --- */
 
 static void test_get_on_a_kept_connection(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    ask(b, fd, "GET /a%20b?c=d HTTP/1.1\r\n" HOST "\r\n", 1, &got);
+    ask(b->loop, fd, "GET /a%20b?c=d HTTP/1.1\r\n" HOST "\r\n", 1, &got);
     assert_has(&got, "HTTP/1.1 200 OK\r\n");
     assert_has(&got, "X-Extra: yes\r\n");
     assert_has(&got, "Content-Length: 22\r\n");
@@ -223,7 +131,7 @@ static void test_get_on_a_kept_connection(void **state)
     assert_has(&got, "\r\n\r\nGET /a%20b ?c=d [] tcp");
     assert_has_not(&got, "Connection");
     assert_has_not(&got, "X-Injected");
-    ask(b, fd, "GET /2 HTTP/1.1\r\n" HOST "\r\n", 2, &got);
+    ask(b->loop, fd, "GET /2 HTTP/1.1\r\n" HOST "\r\n", 2, &got);
     assert_has(&got, "GET /2");
     assert_int_equal(http_server_connections(b->server), 1);
 }
@@ -235,11 +143,11 @@ static void test_byte_by_byte(void **state)
                                "2\r\nde\r\n1\r\nf\r\n0\r\n\r\nGET /z HTTP/1.1\r\n" HOST "\r\n";
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
     for (size_t i = 0; text[i]; i++)
-        say_n(b, fd, text + i, 1);
-    ask(b, fd, "", 3, &got);
+        say_n(b->loop, fd, text + i, 1);
+    ask(b->loop, fd, "", 3, &got);
     assert_has(&got, "PUT /x ? [abc]");
     assert_has(&got, "PUT /y ? [def]");
     assert_has(&got, "GET /z ? []");
@@ -249,12 +157,12 @@ static void test_pipelined_requests_are_answered_in_order(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB), text = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
     const char *at;
 
     for (int i = 0; i < 100; i++)
         buf_printf(&text, "GET /n%02d HTTP/1.1\r\n" HOST "\r\n", i);
-    ask(b, fd, buf_str(&text), 100, &got);
+    ask(b->loop, fd, buf_str(&text), 100, &got);
     at = buf_str(&got);
     for (int i = 0; i < 100; i++) {
         char want[16];
@@ -269,15 +177,15 @@ static void test_a_waiting_request_holds_back_those_behind_it(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    say(b, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\nGET /next HTTP/1.1\r\n" HOST "\r\n");
+    say(b->loop, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\nGET /next HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 1);
-    say(b, fd, "GET /third HTTP/1.1\r\n" HOST "\r\n");
+    say(b->loop, fd, "GET /third HTTP/1.1\r\n" HOST "\r\n");
     turn_some(b->loop, 5);
     assert_int_equal(b->n_requests, 1);
     http_answer(b->waiting[0], 200, NULL, 0, "first", 5);
-    ask(b, fd, "", 3, &got);
+    ask(b->loop, fd, "", 3, &got);
     assert_true(strstr(buf_str(&got), "first") < strstr(buf_str(&got), "GET /next"));
     assert_true(strstr(buf_str(&got), "GET /next") < strstr(buf_str(&got), "GET /third"));
 }
@@ -287,11 +195,11 @@ static void test_a_flood_behind_a_waiting_request_is_not_read(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
     size_t sent = 0;
     int full = 0;
 
-    say(b, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    say(b->loop, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 1);
     while (full < 50 && sent < 64 * MIB) {
         static const char filler[] = "GET /f HTTP/1.1\r\n" HOST "\r\n";
@@ -316,9 +224,9 @@ static void test_head_has_the_length_and_no_body(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    ask(b, fd, "HEAD /a HTTP/1.1\r\n" HOST "\r\n", 1, &got);
+    ask(b->loop, fd, "HEAD /a HTTP/1.1\r\n" HOST "\r\n", 1, &got);
     assert_has(&got, "Content-Length: 16\r\n");
     assert_true(str_ends(buf_str(&got), "\r\n\r\n"));
 }
@@ -327,13 +235,13 @@ static void test_http_1_0(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    ask(b, fd, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 1, &got);
+    ask(b->loop, fd, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 1, &got);
     assert_has(&got, "Connection: keep-alive\r\n");
-    ask(b, fd, "GET /b HTTP/1.0\r\n\r\n", 2, &got);
+    ask(b->loop, fd, "GET /b HTTP/1.0\r\n\r\n", 2, &got);
     assert_has(&got, "Connection: close\r\n");
-    wait_closed(b, fd, &got);
+    wait_closed(b->loop, fd, &got);
     turn_until(b->loop, http_server_connections(b->server) == 0);
 }
 
@@ -341,12 +249,12 @@ static void test_connection_close_is_obeyed(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    ask(b, fd,
+    ask(b->loop, fd,
         "GET /a HTTP/1.1\r\n" HOST "Connection: close\r\n\r\nGET /b HTTP/1.1\r\n" HOST "\r\n", 1,
         &got);
-    wait_closed(b, fd, &got);
+    wait_closed(b->loop, fd, &got);
     assert_int_equal(b->n_requests, 1);
 }
 
@@ -354,12 +262,12 @@ static void test_half_closed_peers_get_what_they_asked_for(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
     for (int i = 0; i < 20; i++)
         assert_true(send(fd, "GET /a HTTP/1.1\r\n" HOST "\r\n", 28, MSG_NOSIGNAL) == 28);
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
-    wait_closed(b, fd, &got);
+    wait_closed(b->loop, fd, &got);
     assert_int_equal(count(&got, "200 OK"), 20);
 }
 
@@ -367,12 +275,12 @@ static void test_expect_100_continue(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    ask(b, fd, "PUT /a HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n", 1,
-        &got);
+    ask(b->loop, fd, "PUT /a HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        1, &got);
     assert_string_equal(buf_str(&got), "HTTP/1.1 100 Continue\r\n\r\n");
-    ask(b, fd, "ok", 2, &got);
+    ask(b->loop, fd, "ok", 2, &got);
     assert_has(&got, "PUT /a ? [ok]");
 }
 
@@ -384,13 +292,13 @@ static void test_large_bodies_both_ways(void **state)
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         for (int close_after = 0; close_after < 2; close_after++) {
             _cleanup_buf_ struct buf got = BUF_INIT(64 * MIB);
-            _cleanup_close_ int fd = dial(b);
+            _cleanup_close_ int fd = dial(b->address);
             const char *body;
             char text[128];
 
             (void)snprintf(text, sizeof(text), "GET /big/%zu HTTP/1.1\r\n" HOST "%s\r\n", sizes[i],
                            close_after ? "Connection: close\r\n" : "");
-            say(b, fd, text);
+            say(b->loop, fd, text);
             do {
                 turn_some(b->loop, 1);
                 (void)listen_to(fd, &got);
@@ -398,9 +306,9 @@ static void test_large_bodies_both_ways(void **state)
             } while (!body || got.len - (size_t)(body + 4 - (char *)got.p) < sizes[i]);
             assert_int_equal(got.len - (size_t)(body + 4 - (char *)got.p), sizes[i]);
             if (close_after)
-                wait_closed(b, fd, &got);
+                wait_closed(b->loop, fd, &got);
             else
-                ask(b, fd, "GET /a HTTP/1.1\r\n" HOST "\r\n", 2, &got);
+                ask(b->loop, fd, "GET /a HTTP/1.1\r\n" HOST "\r\n", 2, &got);
         }
     }
 }
@@ -410,10 +318,10 @@ static void test_answers_wait_for_a_slow_reader(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(512 * MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
     for (int i = 0; i < 30; i++)
-        say(b, fd, "GET /big/4000000 HTTP/1.1\r\n" HOST "\r\n");
+        say(b->loop, fd, "GET /big/4000000 HTTP/1.1\r\n" HOST "\r\n");
     turn_some(b->loop, 20);
     assert_true(b->n_requests < 10);
     for (int i = 0; i < 4000 && got.len < 30 * 4000000; i++) {
@@ -450,10 +358,10 @@ static void test_bad_requests_are_answered_and_closed(void **state)
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         _cleanup_buf_ struct buf got = BUF_INIT(MIB);
-        _cleanup_close_ int fd = dial(b);
+        _cleanup_close_ int fd = dial(b->address);
 
-        say(b, fd, rows[i].text);
-        wait_closed(b, fd, &got);
+        say(b->loop, fd, rows[i].text);
+        wait_closed(b->loop, fd, &got);
         assert_int_equal(count(&got, "HTTP/1.1 "), 1);
         assert_has(&got, rows[i].status);
         assert_has(&got, "Connection: close\r\n");
@@ -466,13 +374,13 @@ static void test_oversized_head_is_431(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB), text = BUF_INIT(MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
     buf_add_str(&text, "GET / HTTP/1.1\r\n" HOST "X: ");
     for (size_t i = 0; i < HTTP_HEAD_MAX; i++)
         buf_add_byte(&text, 'x');
-    say(b, fd, buf_str(&text));
-    wait_closed(b, fd, &got);
+    say(b->loop, fd, buf_str(&text));
+    wait_closed(b->loop, fd, &got);
     assert_has(&got, "431 Request Header Fields Too Large");
 }
 
@@ -480,7 +388,7 @@ static void test_oversized_chunked_body_is_413(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB), text = BUF_INIT(4 * MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
     buf_add_str(&text, "PUT / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 200; i++) {
@@ -489,8 +397,8 @@ static void test_oversized_chunked_body_is_413(void **state)
             buf_add_byte(&text, 'x');
         buf_add_str(&text, "\r\n");
     }
-    say(b, fd, buf_str(&text));
-    wait_closed(b, fd, &got);
+    say(b->loop, fd, buf_str(&text));
+    wait_closed(b->loop, fd, &got);
     assert_has(&got, "413 Request Entity Too Large");
 }
 
@@ -498,12 +406,12 @@ static void test_the_largest_allowed_body_is_taken(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(4 * MIB), text = BUF_INIT(4 * MIB);
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
     buf_printf(&text, "PUT / HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", HTTP_BODY_MAX);
     for (size_t i = 0; i < HTTP_BODY_MAX; i++)
         buf_add_byte(&text, 'x');
-    ask(b, fd, buf_str(&text), 1, &got);
+    ask(b->loop, fd, buf_str(&text), 1, &got);
     assert_has(&got, "200 OK");
 }
 
@@ -529,17 +437,17 @@ static void test_slow_heads_get_408(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = bed_with_fake_clock(state);
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    say(b, fd, "GET / HT");
+    say(b->loop, fd, "GET / HT");
     turn_some(b->loop, 3);
     for (int i = 0; i < 9; i++) { /* a byte now and then does not help */
-        say(b, fd, "T");
+        say(b->loop, fd, "T");
         pass(b, 1);
     }
     assert_int_equal(listen_to(fd, &got), 0);
     pass(b, 1);
-    wait_closed(b, fd, &got);
+    wait_closed(b->loop, fd, &got);
     assert_has(&got, "408 Request Timeout");
     bed_free(b);
     clock_fake(false, 0, 0);
@@ -549,14 +457,14 @@ static void test_slow_bodies_get_408(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = bed_with_fake_clock(state);
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    say(b, fd, "PUT / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\nabc");
+    say(b->loop, fd, "PUT / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\nabc");
     turn_some(b->loop, 3);
     pass(b, 29);
     assert_int_equal(listen_to(fd, &got), 0);
     pass(b, 1);
-    wait_closed(b, fd, &got);
+    wait_closed(b->loop, fd, &got);
     assert_has(&got, "408 Request Timeout");
     bed_free(b);
     clock_fake(false, 0, 0);
@@ -566,17 +474,17 @@ static void test_idle_connections_are_closed_without_a_word(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = bed_with_fake_clock(state);
-    _cleanup_close_ int fresh = dial(b), used = dial(b);
+    _cleanup_close_ int fresh = dial(b->address), used = dial(b->address);
 
-    ask(b, used, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
+    ask(b->loop, used, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
     assert_int_equal(http_server_connections(b->server), 2);
     pass(b, 119);
     assert_int_equal(http_server_connections(b->server), 2);
     pass(b, 1);
     assert_int_equal(http_server_connections(b->server), 0);
     buf_reset(&got);
-    wait_closed(b, fresh, &got);
-    wait_closed(b, used, &got);
+    wait_closed(b->loop, fresh, &got);
+    wait_closed(b->loop, used, &got);
     assert_int_equal(got.len, 0);
     bed_free(b);
     clock_fake(false, 0, 0);
@@ -586,13 +494,13 @@ static void test_a_waiting_request_has_no_timeout(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = bed_with_fake_clock(state);
-    _cleanup_close_ int fd = dial(b);
+    _cleanup_close_ int fd = dial(b->address);
 
-    say(b, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    say(b->loop, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 1);
     pass(b, 100000);
     http_answer(b->waiting[0], 200, NULL, 0, "late", 4);
-    ask(b, fd, "", 1, &got);
+    ask(b->loop, fd, "", 1, &got);
     assert_has(&got, "late");
     bed_free(b);
     clock_fake(false, 0, 0);
@@ -603,15 +511,15 @@ static void test_a_waiting_request_has_no_timeout(void **state)
 static void test_a_vanished_peer_is_noticed_while_its_request_waits(void **state)
 {
     struct bed *b = *state;
-    int fd = dial(b);
+    int fd = dial(b->address);
 
-    say(b, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    say(b->loop, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 1);
     (void)fd_close(fd);
     turn_until(b->loop, b->n_gone == 1);
     assert_int_equal(http_server_connections(b->server), 0);
-    fd = dial(b);
-    say(b, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    fd = dial(b->address);
+    say(b->loop, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 2);
     assert_int_equal(
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger)), 0);
@@ -623,9 +531,9 @@ static void test_a_vanished_peer_is_noticed_while_its_request_waits(void **state
 static void test_an_answer_for_nobody_is_dropped(void **state)
 {
     struct bed *b = *state;
-    int fd = dial(b);
+    int fd = dial(b->address);
 
-    say(b, fd, "GET /wait/deaf HTTP/1.1\r\n" HOST "\r\n");
+    say(b->loop, fd, "GET /wait/deaf HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 1);
     (void)fd_close(fd);
     turn_until(b->loop, http_server_connections(b->server) == 0);
@@ -636,9 +544,9 @@ static void test_an_answer_for_nobody_is_dropped(void **state)
 static void test_freeing_the_server_ends_what_waits(void **state)
 {
     struct bed *b = *state;
-    _cleanup_close_ int fd = dial(b), idle = dial(b);
+    _cleanup_close_ int fd = dial(b->address), idle = dial(b->address);
 
-    say(b, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    say(b->loop, fd, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
     turn_until(b->loop, b->n_waiting == 1);
     b->server = http_server_free(b->server);
     assert_int_equal(b->n_gone, 1);
@@ -652,12 +560,12 @@ static void test_connections_per_client_are_limited(void **unused)
     static const struct http_server_opts o = {.max_per_client = 2};
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = bed_new("127.0.0.1:0", &o);
-    int one = dial(b), two = dial(b), three;
+    int one = dial(b->address), two = dial(b->address), three;
 
     (void)unused;
     turn_until(b->loop, http_server_connections(b->server) == 2);
-    three = dial(b);
-    wait_closed(b, three, &got);
+    three = dial(b->address);
+    wait_closed(b->loop, three, &got);
     assert_has(&got, "HTTP/1.1 429 Too Many Requests\r\n");
     assert_has(&got,
                "\r\n\r\nYour IP is issuing too many concurrent connections, please rate limit "
@@ -665,9 +573,9 @@ static void test_connections_per_client_are_limited(void **unused)
     (void)fd_close(one);
     turn_until(b->loop, http_server_connections(b->server) == 1);
     (void)fd_close(three);
-    three = dial(b);
+    three = dial(b->address);
     buf_reset(&got);
-    ask(b, three, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
+    ask(b->loop, three, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
     assert_has(&got, "200 OK");
     (void)fd_close(two);
     (void)fd_close(three);
@@ -678,7 +586,7 @@ static void test_accepting_goes_on_after_descriptors_ran_out(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    int fd = dial(b), used[64], n = 0;
+    int fd = dial(b->address), used[64], n = 0;
     struct rlimit old, low;
 
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
@@ -692,7 +600,7 @@ static void test_accepting_goes_on_after_descriptors_ran_out(void **state)
     while (n > 0)
         (void)fd_close(used[--n]);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    ask(b, fd, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
+    ask(b->loop, fd, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
     (void)fd_close(fd);
 }
 
@@ -711,7 +619,7 @@ static void test_unix_peers_are_known_by_uid(void **state)
     b = bed_new(address, &(struct http_server_opts){.max_per_client = 1});
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    ask(b, fd, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
+    ask(b->loop, fd, "GET / HTTP/1.1\r\n" HOST "\r\n", 1, &got);
     assert_has(&got, "unix");
     bed_free(b);
     (void)unlink(a.sun_path);

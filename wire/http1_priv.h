@@ -1,0 +1,75 @@
+/* wire/http1_priv.h - what the files of the serving side know of each other's insides.
+ *
+ * http1_conn.c reads requests and writes whole answers, http1_stream.c answers that go on.
+ */
+#pragma once
+
+#include "wire/conn.h"
+#include "wire/http1_chunk.h"
+#include "wire/http1_conn.h"
+#include "wire/http1_head.h"
+#include "wire/http1_write.h"
+
+enum {
+    HTTP_REPLY_HEAD_MAX = 64 * KIB,
+};
+
+enum hconn_state {
+    READ_HEAD,
+    READ_BODY,
+    BUSY,   /* the handler has the request */
+    WRITE,  /* a large answer goes out; the next request comes after it */
+    STREAM, /* an answer goes on (wire/http1_stream.c) */
+};
+
+struct hconn {
+    struct list link;
+    struct hconn_set *set;
+    struct conn *conn;          /* counted */
+    struct http_client *client; /* NULL: not counted */
+    struct http_exchange *x;    /* owned; in READ_BODY and BUSY */
+    struct http_stream *stream; /* in STREAM */
+    struct timer timer;
+    struct http_scan scan;
+    struct buf out; /* WRITE: a body larger than WHOLE_MAX */
+    size_t out_at;
+    size_t unsent; /* when the timer was set */
+    uint8_t state;
+    uint8_t blank_lines;
+    bool started : 1; /* a first byte of a request is there */
+    bool in_data : 1; /* on_data() is on the stack and looks after what is left */
+    bool dead : 1;
+    bool leftover : 1; /* the conn holds bytes that were not taken */
+    bool paused : 1;
+    bool closing : 1; /* after this answer */
+    bool eof : 1;
+};
+
+struct http_exchange {
+    struct hconn *hconn; /* NULL: the peer is gone, nobody was told */
+    struct loop *loop;
+    struct http_head *head;
+    struct http_request request;
+    struct buf body;
+    struct http_chunks chunks;
+    uint64_t body_left;
+    void (*gone)(void *arg);
+    void *gone_arg;
+    bool is_head : 1; /* HEAD: an answer without its body */
+    bool minor_0 : 1;
+    bool keep_alive : 1;
+    bool chunked : 1;
+};
+
+struct http_exchange *http_exchange_free(struct http_exchange *x);
+/* ends it; h stays readable for those on the stack, until the end of the turn */
+void hconn_end(struct hconn *h, bool at_once);
+/* an answer has been handed to the conn */
+void hconn_after_answer(struct hconn *h);
+/* nobody will read the answer: tells who waits for that */
+void hconn_gone(struct hconn *h);
+enum http_close hconn_how_to_close(const struct http_exchange *x, const struct hconn *h);
+
+/* http1_stream.c: what the connection tells its stream */
+void http_stream_on_drained(struct http_stream *s);
+void http_stream_on_gone(struct http_stream *take_s);
