@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "model/query.h"
 
 struct http_request;
 struct route;
@@ -32,12 +33,12 @@ struct ask {
     bool pretty;
     bool resources, os; /* routes with ROUTE_LIST_FIELDS */
     bool type_client, type_server, type_given;
-    const char *node_id;   /* routes that ask one agent; "" = the one that is asked */
-    const char *server_id; /* likewise */
-    const char *explain;   /* /v1/agent/fingerprint: only what explains this name; "" = all */
-    const char *format;    /* /v1/metrics */
-    const char *log_level; /* /v1/agent/monitor; "" = INFO */
-    bool log_json, plain;
+    const char *node_id;    /* routes that ask one agent; "" = the one that is asked */
+    const char *server_id;  /* likewise */
+    const char *explain;    /* /v1/agent/fingerprint: only what explains this name; "" = all */
+    const char *format;     /* /v1/metrics */
+    const char *log_level;  /* /v1/agent/monitor; "" = INFO */
+    bool log_json, plain;   /* routes with ROUTE_LOG */
     const char **addresses; /* each ?address= of /v1/agent/servers; owned array of borrowed texts */
     size_t n_addresses;
     const uint8_t *body; /* routes with ROUTE_BODY */
@@ -51,5 +52,9 @@ struct ask {
 int ask_parse(struct ask *ret, const struct http_request *q, const struct route *route,
               const char *id, struct err *e) _must_check_;
 void ask_done(struct ask *q);
+/* What a request carries along when it is answered by RPC: its region (else the given one), token,
+ * blocking and pages.  All texts are borrowed: clear nothing. */
+struct query_options ask_query_options(const struct ask *q, const char *region);
+struct write_request ask_write_request(const struct ask *q, const char *region);
 /* the first of gzip and deflate among the tokens of Accept-Encoding (gorilla/handlers) */
 enum ask_encoding ask_encoding(const struct http_request *q);

@@ -1,6 +1,7 @@
 #include "api/dispatch.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "api/router.h"
 #include "base/rand.h"
@@ -37,6 +38,11 @@ static int route_missing(const struct route *row, struct reply *r)
     return 1;
 }
 
+static bool is_local_root(const struct http_request *hq)
+{
+    return hq->peer_is_unix && (hq->peer_uid == 0 || hq->peer_uid == geteuid());
+}
+
 int dispatch_route(const struct http_request *hq, struct ask *ret, struct reply *r)
 {
     _cleanup_(router_match_done) struct router_match m = {0};
@@ -54,6 +60,10 @@ int dispatch_route(const struct http_request *hq, struct ask *ret, struct reply 
     r->bare = (m.route->flags & ROUTE_BARE) != 0;
     if (!m.route->handler)
         return route_missing(m.route, r);
+    if ((m.route->flags & ROUTE_LOCAL_ROOT) && !is_local_root(hq)) {
+        reply_text(r, 403, TEXT_PERMISSION_DENIED);
+        return 1;
+    }
     if (ask_parse(ret, hq, m.route, m.id, &e) < 0) {
         reply_error(r, &e);
         return 1;
@@ -61,19 +71,28 @@ int dispatch_route(const struct http_request *hq, struct ask *ret, struct reply 
     return 0;
 }
 
-void dispatch_run(const struct view *v, const struct ask *q, struct reply *r)
+/* a view of a request's own takes the region along to where the answer comes from */
+static bool is_other_region(const struct view *v, const struct ask *q)
+{
+    return (q->route->flags & ROUTE_REGION) && *q->region && !v->ops->close &&
+           !str_eq(q->region, v->ops->region(v->impl));
+}
+
+int dispatch_run(const struct view *v, const struct ask *q, struct reply *r)
 {
     struct err e = {0};
     int failed;
 
     r->bare = (q->route->flags & ROUTE_BARE) != 0;
-    if ((q->route->flags & ROUTE_REGION) && *q->region &&
-        !str_eq(q->region, v->ops->region(v->impl)))
+    if (is_other_region(v, q))
         failed = err_set(&e, -EHOSTUNREACH, TEXT_NO_PATH_TO_REGION);
     else
         failed = q->route->handler(v, q, r, &e);
+    if (failed == -EINPROGRESS)
+        return DISPATCH_LATER;
     if (failed < 0)
         reply_error(r, &e);
+    return 0;
 }
 
 bool dispatch_must_wait(const struct ask *q, const struct reply *r)

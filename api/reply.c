@@ -51,6 +51,7 @@ void reply_text(struct reply *r, int status, const char *text)
     r->content_type = TEXT_PLAIN;
     r->is_json = r->laid_out = false;
     r->render_items = NULL;
+    r->stream = NULL;
     r->coding = NULL;
     r->next_token = mem_free(r->next_token);
 }
@@ -171,7 +172,7 @@ static const char *find_form(struct reply *r, const struct ask *q, const struct 
 
     if (r->coding)
         return r->coding;
-    if (!r->render_items || plain_list || !s->cache)
+    if (!r->render_items || plain_list || r->one_off || !s->cache)
         return make_form(r, q);
     if (r->whole_list && s->pages && r->items.n >= PAGES_MIN && !q->pretty &&
         q->encoding == ENCODING_GZIP) {
@@ -257,6 +258,17 @@ void reply_send(struct reply *take_r, const struct ask *q, const struct reply_sh
 
     add_headers(&h, take_r, coding, shared->configured);
     http_answer_buf(take_x, take_r->status, h.v, h.n, &take_r->body);
+    free(h.v);
+    reply_done(take_r);
+}
+
+void reply_stream(struct reply *take_r, const struct reply_shared *shared,
+                  struct http_exchange *take_x)
+{
+    struct headers h = {0};
+
+    add_headers(&h, take_r, NULL, shared->configured);
+    take_r->stream(take_r->stream_arg, take_x, h.v, h.n);
     free(h.v);
     reply_done(take_r);
 }

@@ -17,6 +17,10 @@ struct pages;
 typedef int reply_render(struct buf *b, const struct node_items *items, size_t from, size_t to,
                          const struct ask *q, struct err *e);
 
+/* headers: borrowed for the call, without a Content-Type */
+typedef void reply_streamer(void *arg, struct http_exchange *take_x,
+                            const struct http_header *headers, size_t n_headers);
+
 struct reply {
     int status;
     const char *content_type; /* static; NULL: no body */
@@ -27,11 +31,16 @@ struct reply {
     reply_render *render_items;
     struct node_items items; /* counted */
     bool whole_list;         /* items are the whole list, rendered as it stands in them */
+    bool one_off;            /* the items are of this answer alone: not worth keeping */
     bool is_json;            /* ?pretty applies */
     bool laid_out;           /* and has been */
     bool has_meta;           /* the X-Nomad-* headers of reads */
     bool bare;               /* no configured response headers */
     struct view_meta meta;
+    /* An answer that goes on: gets the exchange with the headers that belong to every answer,
+     * begins the stream and is the one to end it.  Nothing else of the reply is used then. */
+    reply_streamer *stream;
+    void *stream_arg;
     char *next_token; /* owned; X-Nomad-Nexttoken */
     char *location;   /* owned */
 };
@@ -60,3 +69,6 @@ struct reply_shared {
 /* Makes the body, pretty-prints and compresses as asked, and answers. */
 void reply_send(struct reply *take_r, const struct ask *q, const struct reply_shared *shared,
                 struct http_exchange *take_x);
+/* hands the exchange to r->stream */
+void reply_stream(struct reply *take_r, const struct reply_shared *shared,
+                  struct http_exchange *take_x);

@@ -1,6 +1,7 @@
-/* Requests over sockets: answered at once, or kept until the view knows something newer.
+/* Requests over sockets: answered at once, or kept until the view knows something newer or its
+ * answer has come from elsewhere.
  *
- * A waiting request costs its exchange (trimmed), a struct waiting and the few bytes of its
+ * A waiting request costs its exchange (trimmed), a struct pending and the few bytes of its
  * parameters.  When a change wakes many, they are answered in slices of a turn.
  */
 #include "api/server.h"
@@ -19,14 +20,18 @@ enum { LISTENERS_MAX = 16 };
 
 #define SLICE_NS (2 * NSEC_PER_MSEC) /* of one turn, for requests that were woken */
 
-struct waiting {
+/* One request that has not been answered yet. */
+struct pending {
     struct list link; /* api->ready while woken */
     struct api *api;
     struct http_exchange *x;
     struct ask ask;
-    struct view_wait wait;
+    const struct view *view; /* who answers: opened for this request, or the api's */
+    struct view_wait wait;   /* the view's word that it knows more */
     struct timer timer;
-    bool watched; /* the view has our wait */
+    bool opened;  /* view is ours to close */
+    bool watched; /* the api's view has our wait */
+    bool kept;    /* the exchange waits for us */
 };
 
 struct api {
@@ -40,22 +45,24 @@ struct api {
     struct defer run_ready;
 };
 
-/* now, or in slices; what is left of q is the caller's to clear */
+/* now, or in slices, or as a stream; what is left of q is the caller's to clear */
 static void api_answer(struct api *a, struct reply *take_r, struct ask *q,
                        struct http_exchange *take_x)
 {
-    if (slow_is_wanted(take_r, q, &a->shared))
+    if (take_r->stream)
+        reply_stream(take_r, &a->shared, take_x);
+    else if (slow_is_wanted(take_r, q, &a->shared))
         slow_start(a->slow, take_r, q, take_x);
     else
         reply_send(take_r, q, &a->shared, take_x);
 }
 
-static void waiting_free(struct waiting *w)
+static void pending_free(struct pending *w)
 {
-    const struct view *v = w->api->opts.view;
-
     if (w->watched)
-        v->ops->cancel(v->impl, &w->wait);
+        w->view->ops->cancel(w->view->impl, &w->wait);
+    if (w->opened)
+        w->view->ops->close(w->view);
     timer_stop(&w->timer);
     list_remove(&w->link);
     ask_done(&w->ask);
@@ -64,7 +71,7 @@ static void waiting_free(struct waiting *w)
 
 static void on_woken(void *arg)
 {
-    struct waiting *w = arg;
+    struct pending *w = arg;
 
     w->watched = false;
     list_remove(&w->link);
@@ -72,34 +79,59 @@ static void on_woken(void *arg)
     defer_set(&w->api->run_ready);
 }
 
-static void waiting_watch(struct waiting *w)
+/* the peer is gone: the exchange is freed behind us */
+static void on_gone(void *arg)
 {
-    const struct view *v = w->api->opts.view;
-
-    w->wait = (struct view_wait){.fn = on_woken, .arg = w};
-    w->watched = true;
-    v->ops->wait(v->impl, w->ask.route->watch, w->ask.id, &w->wait);
+    pending_free(arg);
 }
 
-/* asks again; answers when there is something newer, or in any case */
-static void waiting_run(struct waiting *w, bool in_any_case)
+/* from now on the exchange waits for us, and costs little meanwhile */
+static void pending_keep(struct pending *w)
+{
+    if (w->kept)
+        return;
+    w->kept = true;
+    http_exchange_trim(w->x);
+    http_on_gone(w->x, on_gone, w);
+}
+
+static void on_deadline(void *arg);
+
+/* until the api's view has something newer, or the time is up */
+static void pending_watch(struct pending *w)
+{
+    if (!w->kept) {
+        timer_set(&w->timer, dispatch_wait_ns(&w->ask));
+        pending_keep(w);
+    }
+    w->watched = true;
+    w->view->ops->wait(w->view->impl, w->ask.route->watch, w->ask.id, &w->wait);
+}
+
+/* Asks (again); answers when there is something newer, or in any case.  A view of its own blocks
+ * where its answer comes from, never here. */
+static void pending_run(struct pending *w, bool in_any_case)
 {
     struct reply r;
+    bool later;
 
     reply_init(&r);
-    dispatch_run(w->api->opts.view, &w->ask, &r);
-    if (!in_any_case && dispatch_must_wait(&w->ask, &r)) {
+    later = dispatch_run(w->view, &w->ask, &r) == DISPATCH_LATER;
+    if (later || (!in_any_case && !w->opened && dispatch_must_wait(&w->ask, &r))) {
         reply_done(&r);
-        waiting_watch(w);
+        if (later)
+            pending_keep(w);
+        else
+            pending_watch(w);
         return;
     }
     api_answer(w->api, &r, &w->ask, w->x);
-    waiting_free(w);
+    pending_free(w);
 }
 
 static void on_deadline(void *arg)
 {
-    waiting_run(arg, true);
+    pending_run(arg, true);
 }
 
 static void on_run_ready(void *arg)
@@ -107,35 +139,35 @@ static void on_run_ready(void *arg)
     struct api *a = arg;
     uint64_t end = clock_boot_ns() + SLICE_NS;
 
-    list_for_each (w, &a->ready, struct waiting, link) {
+    list_for_each (w, &a->ready, struct pending, link) {
         if (clock_boot_ns() > end) {
             defer_set(&a->run_ready);
             return;
         }
         list_remove(&w->link);
-        waiting_run(w, false);
+        pending_run(w, false);
     }
 }
 
-/* the peer is gone: the exchange is freed behind us */
-static void on_gone(void *arg)
+static void start(struct api *a, struct http_exchange *x, const struct ask *take_q)
 {
-    waiting_free(arg);
-}
-
-static void start_waiting(struct api *a, struct http_exchange *x, const struct ask *take_q)
-{
-    struct waiting *w = xnew0(struct waiting);
+    struct pending *w = xnew0(struct pending);
+    const struct view *opened = NULL;
 
     w->api = a;
     w->x = x;
     w->ask = *take_q;
+    w->view = a->opts.view;
+    w->wait = (struct view_wait){.fn = on_woken, .arg = w};
     list_init(&w->link);
-    http_exchange_trim(x);
-    http_on_gone(x, on_gone, w);
     timer_init(a->opts.loop, &w->timer, "http wait", on_deadline, w);
-    timer_set(&w->timer, dispatch_wait_ns(&w->ask));
-    waiting_watch(w);
+    if (w->view->ops->open)
+        opened = w->view->ops->open(w->view->impl, &w->ask, &w->wait);
+    if (opened) {
+        w->view = opened;
+        w->opened = true;
+    }
+    pending_run(w, false);
 }
 
 static void on_request(void *arg, struct http_exchange *x, const struct http_request *hq)
@@ -146,12 +178,9 @@ static void on_request(void *arg, struct http_exchange *x, const struct http_req
 
     reply_init(&r);
     if (dispatch_route(hq, &q, &r) == 0) {
-        dispatch_run(a->opts.view, &q, &r);
-        if (dispatch_must_wait(&q, &r)) {
-            reply_done(&r);
-            start_waiting(a, x, &q);
-            return;
-        }
+        reply_done(&r);
+        start(a, x, &q);
+        return;
     }
     api_answer(a, &r, &q, x);
     ask_done(&q);

@@ -163,7 +163,7 @@ static void job_answer(struct job *j, int r, const struct err *e)
     if (r < 0) {
         reply_error(&j->r, e);
     } else if (!from_pages(&j->r, &j->q)) {
-        if (!j->r.whole_list || j->q.pretty || j->q.encoding != ENCODING_NONE)
+        if (!j->r.one_off && (!j->r.whole_list || j->q.pretty || j->q.encoding != ENCODING_NONE))
             cache_put(shared->cache, &j->r, &j->q, j->r.coding);
         j->r.render_items = NULL; /* made */
     }
