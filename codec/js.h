@@ -41,8 +41,9 @@ void js_pretty(struct buf *out, const char *json, size_t n);
 
 /* Decodes the first JSON value of the text, an object or null, into obj (zeroed or holding a
  * value); what stands behind it is ignored.  Keys are matched exactly, else without case; unknown
- * keys are ignored; null = zero; of double keys the last wins.  Fields with F_NO_JSON and F_EMBED's
- * own are as in writing; F_SECRET fields are read.  -EINVAL with the texts of Go's encoding/json
+ * keys are ignored; null = zero; of double keys the last wins.  Packed fields (RAW) stay nil.
+ * Fields with F_NO_JSON and F_EMBED's own are as in writing; F_SECRET fields are read.  -EINVAL
+ * with the texts of Go's encoding/json
  * ("unexpected EOF", "json: cannot unmarshal string into ..."), -EMSGSIZE (MP_EXPAND_MAX,
  * JSON_VALUES_MAX), -ENOMEM; nesting is limited by JSON_DEPTH_MAX.  On failure obj holds what was
  * read: ops_clear() it. */

@@ -3,11 +3,17 @@
 
 #include <string.h>
 
+#include "model/rpc_client.h"
 #include "model/rpc_types.h"
 
 /* clang-format off */
 const struct method methods[M_MAX] = {
+    {M_AGENT_HOST, "Agent.Host", &desc_host_data_request, &desc_host_data_response, METHOD_CLIENT},
+    {M_AGENT_PROFILE, "Agent.Profile", &desc_agent_profile_request, &desc_agent_profile_response, METHOD_CLIENT},
     {M_ALLOC_GET_ALLOCS, "Alloc.GetAllocs", &desc_allocs_get_request, &desc_allocs_get_response, METHOD_BLOCKING},
+    {M_ALLOCATIONS_GC_ALL, "Allocations.GarbageCollectAll", &desc_node_specific_request, &desc_write_meta,
+     METHOD_CLIENT},
+    {M_CLIENT_STATS, "ClientStats.Stats", &desc_node_specific_request, &desc_client_stats_response, METHOD_CLIENT},
     {M_NODE_EMIT_EVENTS, "Node.EmitEvents", &desc_emit_node_events_request, &desc_write_meta, METHOD_WRITE},
     {M_NODE_GET_ALLOCS, "Node.GetAllocs", &desc_node_specific_request, &desc_node_allocs_response, METHOD_BLOCKING},
     {M_NODE_GET_CLIENT_ALLOCS, "Node.GetClientAllocs", &desc_node_specific_request, &desc_node_client_allocs_response,
@@ -19,6 +25,8 @@ const struct method methods[M_MAX] = {
     {M_NODE_UPDATE_ALLOC, "Node.UpdateAlloc", &desc_alloc_update_request, &desc_write_meta, METHOD_WRITE},
     {M_NODE_UPDATE_STATUS, "Node.UpdateStatus", &desc_node_update_status_request, &desc_node_update_response,
      METHOD_WRITE | METHOD_NODE},
+    {M_NODE_META_APPLY, "NodeMeta.Apply", &desc_node_meta_apply_request, &desc_node_meta_response, METHOD_CLIENT},
+    {M_NODE_META_READ, "NodeMeta.Read", &desc_node_specific_request, &desc_node_meta_response, METHOD_CLIENT},
     {M_STATUS_HAS_NODE_CONN, "Status.HasNodeConn", &desc_node_specific_request, &desc_node_conn_query_response,
      METHOD_NO_REGION},
     {M_STATUS_LEADER, "Status.Leader", &desc_generic_request, NULL, METHOD_NO_REGION},

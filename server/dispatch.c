@@ -97,7 +97,7 @@ struct call *call_start(struct server *s, const char *method, const uint8_t *bod
     struct err e = {0};
     struct call *c;
 
-    if (!m) {
+    if (!m || !endpoints[m->id]) {
         char text[256];
 
         unknown_method(method, text, sizeof(text));

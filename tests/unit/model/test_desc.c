@@ -16,6 +16,7 @@
 #include "model/methods.h"
 #include "model/node.h"
 #include "model/query.h"
+#include "model/rpc_client.h"
 #include "model/rpc_types.h"
 #include "model/why.h"
 #include "tests/support/mp_oracle.h"
@@ -29,10 +30,14 @@ static const struct {
     const struct desc *d;
     size_t size; /* of the C struct that its name says */
 } all[] = {
+    D(agent_profile_request),
+    D(agent_profile_response),
     D(alloc),
+    D(alloc_specific_request),
     D(alloc_update_request),
     D(allocs_get_request),
     D(allocs_get_response),
+    D(client_stats_response),
     D(cni_config),
     D(cpu_core),
     D(csi_controller_info),
@@ -48,10 +53,19 @@ static const struct {
     D(driver_info),
     D(emit_node_events_request),
     D(generic_request),
+    D(host_cpu_stats),
+    D(host_data),
+    D(host_data_request),
+    D(host_data_response),
+    D(host_disk_stats),
+    D(host_disk_usage),
+    D(host_memory_stats),
     D(host_network),
+    D(host_stats),
     D(host_volume),
     D(job_names),
     D(legacy_resources),
+    D(monitor_request),
     D(network_resource),
     D(node),
     D(node_allocs_response),
@@ -65,6 +79,8 @@ static const struct {
     D(node_list_request),
     D(node_list_response),
     D(node_memory),
+    D(node_meta_apply_request),
+    D(node_meta_response),
     D(node_network_address),
     D(node_network_resource),
     D(node_register_request),
@@ -84,6 +100,8 @@ static const struct {
     D(server_member),
     D(server_members_response),
     D(single_node_response),
+    D(stream_error),
+    D(stream_frame),
     D(task_event),
     D(task_group_names),
     D(task_name),
@@ -417,7 +435,7 @@ static void fill(const struct desc *d, void *obj)
 static bool has_raw(const struct desc *d)
 {
     for (size_t i = 0; i < d->n_fields; i++)
-        if (d->fields[i].type == FT_RAW)
+        if (d->fields[i].type == FT_RAW || (d->fields[i].sub && has_raw(d->fields[i].sub)))
             return true;
     return false;
 }

@@ -47,7 +47,7 @@ static void test_methods_flags_follow_their_arguments(void **state)
         /* a blocking call takes query options, a write does not */
         assert_false((m->flags & METHOD_BLOCKING) && (m->flags & METHOD_WRITE));
         if (!status)
-            assert_true(m->flags & (METHOD_BLOCKING | METHOD_WRITE));
+            assert_true(m->flags & (METHOD_BLOCKING | METHOD_WRITE | METHOD_CLIENT));
         if (m->flags & METHOD_BLOCKING)
             assert_int_equal(m->request->fields[m->request->n_fields - 1].type, FT_EMBED);
     }

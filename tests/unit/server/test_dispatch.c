@@ -61,6 +61,8 @@ static void test_body_that_does_not_decode_ends_the_stream(void **state)
     _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
 
     for (size_t i = 0; i < M_MAX; i++) {
+        if (methods[i].flags & METHOD_CLIENT)
+            continue; /* passed on to agents */
         harness_call_raw(*state, methods[i].name, "\xc1", 1, &a);
         if (!methods[i].request)
             continue;
@@ -77,6 +79,8 @@ static void test_every_method_answers_an_empty_request(void **state)
     _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
 
     for (size_t i = 0; i < M_MAX; i++) {
+        if (methods[i].flags & METHOD_CLIENT)
+            continue; /* passed on to agents */
         harness_call_raw(*state, methods[i].name, "\x80", 1, &a);
         if (methods[i].flags & METHOD_NO_REGION) {
             assert_true(a.replied || str_eq(a.text, TEXT_MISSING_ID));
@@ -93,7 +97,7 @@ static void test_other_regions_have_no_path(void **state)
     _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
 
     for (size_t i = 0; i < M_MAX; i++) {
-        if (methods[i].id == M_STATUS_PING)
+        if (methods[i].id == M_STATUS_PING || (methods[i].flags & METHOD_CLIENT))
             continue;
         harness_call_raw(*state, methods[i].name, "\x81\xa6Region\xa4mars", 13, &a);
         assert_true(a.failed);
