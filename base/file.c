@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -150,4 +151,25 @@ char *path_join(const char *root, const char *rest)
     if (str_empty(root) || str_eq(root, "/"))
         return xstrdup(rest);
     return xasprintf("%s%s%s", root, rest[0] == '/' ? "" : "/", rest);
+}
+
+char *file_find_helper(const char *name)
+{
+    static const char *const places[] = {"", "../libexec/picket/"};
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    if (n <= 0)
+        return NULL;
+    self[n] = 0;
+    slash = strrchr(self, '/');
+    for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
+        _cleanup_free_ char *path =
+            xasprintf("%.*s/%s%s", (int)(slash - self), self, places[i], name);
+
+        if (access(path, X_OK) == 0)
+            return steal_ptr(&path);
+    }
+    return NULL;
 }

@@ -17,3 +17,7 @@ int file_write_atomic(const char *path, const void *p, size_t n, unsigned mode,
 int dir_make(const char *path, unsigned mode, struct err *e) _must_check_;
 /* "root/rest" where root "" or "/" means the real root; for fixture trees.  Owned by the caller. */
 char *path_join(const char *root, const char *rest) _must_check_;
+/* A helper program that came with this one: beside it (a build folder), else in ../libexec/picket
+ * (an installation, below whatever prefix).  NULL when neither can be executed.  Owned by the
+ * caller. */
+char *file_find_helper(const char *name) _must_check_;

@@ -280,8 +280,10 @@ static int run_probes(const struct invocation *in, struct loop *l, const struct 
     int r;
 
     if (!path)
-        return err_set(e, -ENOENT,
-                       "picket-probe is not there: neither beside this program nor in PATH");
+        return err_set(
+            e, -ENOENT,
+            "picket-probe is not there, neither beside this program nor in PATH; it comes "
+            "with picketd (apt install picket-agent)");
     r = probe_rows_load(l, path, &rows, e);
     if (r < 0)
         return r;

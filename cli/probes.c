@@ -1,19 +1,17 @@
 #include "cli/probes.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/parse.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/vec.h"
-
-#define LIBEXEC_PROBE "/usr/libexec/picket/picket-probe"
 
 enum { LIST_MAX = 65536, LIST_SEC = 10 };
 
@@ -38,27 +36,11 @@ int probe_loop_new(struct loop **ret, struct err *e)
     return r < 0 ? err_errno(e, r, "cannot make an event loop") : 0;
 }
 
-static char *beside_self(void)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
-
-    if (n <= 0)
-        return NULL;
-    self[n] = 0;
-    slash = strrchr(self, '/');
-    return xasprintf("%.*s/picket-probe", slash ? (int)(slash - self) : 0, self);
-}
-
 char *probe_find(void)
 {
-    _cleanup_free_ char *path = beside_self();
-    char **folders = NULL, *found = NULL;
+    char **folders = NULL, *found = file_find_helper("picket-probe");
     size_t n = 0;
 
-    if (path && access(path, X_OK) == 0)
-        return steal_ptr(&path);
     strv_split(str_or_empty(getenv("PATH")), ":", &folders, &n);
     for (size_t i = 0; i < n && !found; i++) {
         _cleanup_free_ char *p = xasprintf("%s/picket-probe", folders[i]);
@@ -67,8 +49,6 @@ char *probe_find(void)
             found = steal_ptr(&p);
     }
     strv_done(&folders, &n);
-    if (!found && access(LIBEXEC_PROBE, X_OK) == 0)
-        found = xstrdup(LIBEXEC_PROBE);
     return found;
 }
 

@@ -13,8 +13,8 @@ void probe_rows_done(struct probe_rows *r);
 
 /* a loop whose signals end what runs on it */
 int probe_loop_new(struct loop **ret, struct err *e) _must_check_;
-/* path of the picket-probe that belongs to this program: beside it, in PATH, in libexec.  NULL when
- * there is none; owned by the caller. */
+/* path of the picket-probe that belongs to this program: file_find_helper(), else in PATH.  NULL
+ * when there is none; owned by the caller. */
 char *probe_find(void);
 /* asks it for its rows */
 int probe_rows_load(struct loop *l, const char *path, struct probe_rows *ret,

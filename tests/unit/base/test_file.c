@@ -196,6 +196,17 @@ static void test_path_join(void **state)
     }
 }
 
+static void test_helper_is_found_beside_this_program(void **state)
+{
+    _cleanup_free_ char *self = file_find_helper("test_file");
+    _cleanup_free_ char *none = file_find_helper("no-such-helper");
+
+    (void)state;
+    assert_non_null(self);
+    assert_int_equal(access(self, X_OK), 0);
+    assert_null(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_file_write_follows_no_link_that_someone_planted),
         cmocka_unit_test(test_dir_make_makes_what_is_missing),
         cmocka_unit_test(test_path_join),
+        cmocka_unit_test(test_helper_is_found_beside_this_program),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, drop_scratch);

@@ -191,12 +191,10 @@ static void test_fingerprint_without_picket_probe(void **state)
     assert_int_equal(setenv("PATH", "/nonexistent", 1), 0);
     run(&c, "good");
     assert_int_equal(setenv("PATH", path, 1), 0);
-    if (access("/usr/libexec/picket/picket-probe", X_OK) == 0)
-        return;
     assert_int_equal(c.status, 1);
-    assert_string_equal(c.err,
-                        "Error running the probes: picket-probe is not there: neither beside "
-                        "this program nor in PATH\n");
+    assert_string_equal(
+        c.err, "Error running the probes: picket-probe is not there, neither beside this program "
+               "nor in PATH; it comes with picketd (apt install picket-agent)\n");
 }
 
 int main(int argc, char **argv)
