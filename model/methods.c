@@ -5,6 +5,7 @@
 
 #include "model/rpc_client.h"
 #include "model/rpc_types.h"
+#include "model/rpc_write.h"
 
 /* clang-format off */
 const struct method methods[M_MAX] = {
@@ -14,7 +15,9 @@ const struct method methods[M_MAX] = {
     {M_ALLOCATIONS_GC_ALL, "Allocations.GarbageCollectAll", &desc_node_specific_request, &desc_write_meta,
      METHOD_CLIENT},
     {M_CLIENT_STATS, "ClientStats.Stats", &desc_node_specific_request, &desc_client_stats_response, METHOD_CLIENT},
+    {M_NODE_DEREGISTER, "Node.Deregister", &desc_node_write_request, &desc_node_update_response, METHOD_WRITE},
     {M_NODE_EMIT_EVENTS, "Node.EmitEvents", &desc_emit_node_events_request, &desc_write_meta, METHOD_WRITE},
+    {M_NODE_EVALUATE, "Node.Evaluate", &desc_node_write_request, &desc_node_update_response, METHOD_WRITE},
     {M_NODE_GET_ALLOCS, "Node.GetAllocs", &desc_node_specific_request, &desc_node_allocs_response, METHOD_BLOCKING},
     {M_NODE_GET_CLIENT_ALLOCS, "Node.GetClientAllocs", &desc_node_specific_request, &desc_node_client_allocs_response,
      METHOD_BLOCKING | METHOD_NODE},
@@ -23,10 +26,15 @@ const struct method methods[M_MAX] = {
     {M_NODE_REGISTER, "Node.Register", &desc_node_register_request, &desc_node_update_response,
      METHOD_WRITE | METHOD_NODE},
     {M_NODE_UPDATE_ALLOC, "Node.UpdateAlloc", &desc_alloc_update_request, &desc_write_meta, METHOD_WRITE},
+    {M_NODE_UPDATE_DRAIN, "Node.UpdateDrain", &desc_node_update_drain_request, &desc_node_drain_update_response,
+     METHOD_WRITE},
+    {M_NODE_UPDATE_ELIGIBILITY, "Node.UpdateEligibility", &desc_node_update_eligibility_request,
+     &desc_node_drain_update_response, METHOD_WRITE},
     {M_NODE_UPDATE_STATUS, "Node.UpdateStatus", &desc_node_update_status_request, &desc_node_update_response,
      METHOD_WRITE | METHOD_NODE},
     {M_NODE_META_APPLY, "NodeMeta.Apply", &desc_node_meta_apply_request, &desc_node_meta_response, METHOD_CLIENT},
     {M_NODE_META_READ, "NodeMeta.Read", &desc_node_specific_request, &desc_node_meta_response, METHOD_CLIENT},
+    {M_REGION_LIST, "Region.List", &desc_generic_request, NULL, METHOD_NO_REGION},
     {M_STATUS_HAS_NODE_CONN, "Status.HasNodeConn", &desc_node_specific_request, &desc_node_conn_query_response,
      METHOD_NO_REGION},
     {M_STATUS_LEADER, "Status.Leader", &desc_generic_request, NULL, METHOD_NO_REGION},

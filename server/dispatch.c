@@ -19,6 +19,7 @@ static endpoint *const endpoints[M_MAX] = {
     [M_NODE_REGISTER] = ep_node_register,
     [M_NODE_UPDATE_ALLOC] = ep_node_update_alloc,
     [M_NODE_UPDATE_STATUS] = ep_node_update_status,
+    [M_REGION_LIST] = ep_region_list,
     [M_STATUS_HAS_NODE_CONN] = ep_status_has_node_conn,
     [M_STATUS_LEADER] = ep_status_leader,
     [M_STATUS_MEMBERS] = ep_status_members,

@@ -13,4 +13,4 @@ endpoint ep_node_register, ep_node_update_status, ep_node_emit_events, ep_node_u
 endpoint ep_node_get_client_allocs, ep_node_get_node, ep_node_get_allocs, ep_node_list;
 endpoint ep_alloc_get_allocs;
 endpoint ep_status_ping, ep_status_leader, ep_status_peers, ep_status_version, ep_status_members,
-    ep_status_has_node_conn;
+    ep_status_has_node_conn, ep_region_list;

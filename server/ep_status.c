@@ -1,4 +1,4 @@
-/* Status.*: nomad v1.10.5 nomad/status_endpoint.go.  One server, always the leader. */
+/* Status.*, Region.List: nomad v1.10.5 nomad/status_endpoint.go.  One server, always the leader. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -34,6 +34,16 @@ void ep_status_peers(struct call *c)
 
     mp_array(&b, 1);
     mp_str(&b, c->srv->rpc_advertise);
+    call_reply_raw(c, b.p, b.len);
+}
+
+/* one region: there is no federation */
+void ep_region_list(struct call *c)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(KIB);
+
+    mp_array(&b, 1);
+    mp_str(&b, c->srv->conf->region);
     call_reply_raw(c, b.p, b.len);
 }
 

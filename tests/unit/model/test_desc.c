@@ -18,6 +18,7 @@
 #include "model/query.h"
 #include "model/rpc_client.h"
 #include "model/rpc_types.h"
+#include "model/rpc_write.h"
 #include "model/why.h"
 #include "tests/support/mp_oracle.h"
 
@@ -49,6 +50,7 @@ static const struct {
     D(device_locality),
     D(dns_config),
     D(drain_metadata),
+    D(drain_spec),
     D(drain_strategy),
     D(driver_info),
     D(emit_node_events_request),
@@ -74,6 +76,8 @@ static const struct {
     D(node_cpu),
     D(node_device),
     D(node_disk),
+    D(node_drain_body),
+    D(node_drain_update_response),
     D(node_event),
     D(node_list_fields),
     D(node_list_request),
@@ -88,8 +92,11 @@ static const struct {
     D(node_server_info),
     D(node_specific_request),
     D(node_stub),
+    D(node_update_drain_request),
+    D(node_update_eligibility_request),
     D(node_update_response),
     D(node_update_status_request),
+    D(node_write_request),
     D(port),
     D(processors),
     D(query_meta),
