@@ -29,6 +29,8 @@ enum {
     FIRST_WINDOW_MS = 25,
     /* ... and at most for the fast ones */
     FIRST_LIMIT_MS = 5000,
+    /* how long a reload waits for probes to answer by the new configuration */
+    RELOAD_LIMIT_MS = 3000,
     TRIM_SEC = 5,
 };
 
@@ -51,13 +53,26 @@ struct agent {
     struct allocs *allocs;
     struct mirror *mirror;
     struct api *api;
-    struct timer first, trim;
+    struct timer first, trim, reloaded;
+    uint64_t reload_ns; /* CLOCK_BOOTTIME of the last reload that the probes have to follow */
+    bool *behind;       /* for each row: still to answer by that configuration */
     struct defer merge;
+    int (*reload)(void *arg, struct conf_reloaded *said);
+    void *reload_arg;
     bool collecting; /* the first registration may go out */
     char *status;    /* the last sentence */
 };
 
 /* --- probes to node --- */
+
+/* whether a probe has yet to answer by the configuration of the last reload */
+static bool is_behind(const struct agent *a)
+{
+    for (size_t i = 0; i < a->n_rows; i++)
+        if (a->behind[i])
+            return true;
+    return false;
+}
 
 static void merge_now(void *arg)
 {
@@ -65,7 +80,7 @@ static void merge_now(void *arg)
     _cleanup_free_ struct probe_status *st = xnew0_n(struct probe_status, a->n_rows);
     size_t n = probe_run_count(a->probes);
 
-    if (!a->collecting)
+    if (!a->collecting || is_behind(a))
         return;
     for (size_t i = 0; i < n; i++)
         probe_run_status(a->probes, i, &st[i]);
@@ -114,6 +129,10 @@ static void log_silent_probe(struct agent *a, const struct probe_status *st)
 static void on_probe(void *arg, const struct probe_status *st)
 {
     struct agent *a = arg;
+
+    for (size_t i = 0; i < a->n_rows; i++)
+        if (st->tried_at_ns >= a->reload_ns && str_eq(a->rows[i]->name, st->name))
+            a->behind[i] = false;
 
     log_debug("probe", KV("name", st->name), KV("state", probe_state_name(st->state)),
               KI("took_us", st->took_us), KV("reason", st->reason));
@@ -248,6 +267,57 @@ static void on_back_call(void *arg, struct rpc_request *q)
     rpc_fail_close(q, text);
 }
 
+/* --- reload --- */
+
+static void on_reload_limit(void *arg)
+{
+    struct agent *a = arg;
+
+    memset(a->behind, 0, a->n_rows * sizeof(a->behind[0]));
+    merge_now(a);
+}
+
+/* all probes again, and one merge when they have answered; one that hangs is not waited for */
+static void run_probes_anew(struct agent *a)
+{
+    a->reload_ns = clock_boot_ns();
+    for (size_t i = 0; i < a->n_rows; i++) {
+        struct probe_status st;
+
+        probe_run_status(a->probes, i, &st);
+        a->behind[i] = st.state != PROBE_HUNG;
+    }
+    probe_run_set_conf(a->probes, &a->probe_conf);
+    timer_set(&a->reloaded, RELOAD_LIMIT_MS * NSEC_PER_MSEC);
+}
+
+void agent_reload(struct agent *a, const struct conf_reloaded *said)
+{
+    struct probe_conf now = {0};
+
+    if (strv_has(said->applied, said->n_applied, "client.servers"))
+        servers_set_configured(a->servers, a->conf->client.servers, a->conf->client.n_servers);
+    collect_probe_conf(a->conf, a->http_advertise, &now);
+    if (ops_equal(&desc_probe_conf, &now, &a->probe_conf)) {
+        ops_clear(&desc_probe_conf, &now);
+    } else {
+        ops_clear(&desc_probe_conf, &a->probe_conf);
+        a->probe_conf = now;
+        run_probes_anew(a);
+    }
+    defer_set(&a->merge);
+}
+
+static int on_reload_asked(void *arg, struct buf *ret)
+{
+    struct agent *a = arg;
+    struct conf_reloaded said _cleanup_conf_reloaded_ = {0};
+    int r = a->reload(a->reload_arg, &said);
+
+    conf_reloaded_json(&said, ret);
+    return r < 0 ? 400 : 200;
+}
+
 /* --- building --- */
 
 static int make_folders(struct agent *a, struct err *e)
@@ -275,6 +345,7 @@ static void make_probes(struct agent *a, const char *probe_path)
     for (size_t i = 0; i < n_drivers_rows; i++)
         a->rows[a->n_rows++] = &drivers[i]->probe;
     a->silent = xnew0_n(bool, a->n_rows);
+    a->behind = xnew0_n(bool, a->n_rows);
     collect_probe_conf(a->conf, a->http_advertise, &a->probe_conf);
     a->probes = probe_run_new(&(struct probe_run_opts){.loop = a->loop,
                                                        .probe_path = probe_path,
@@ -331,6 +402,7 @@ static void make_session(struct agent *a, const char *probe_path)
                                          .node_id = a->identity.node_id,
                                          .secret_id = a->identity.secret_id,
                                          .on_node = on_node,
+                                         .reload = a->reload ? on_reload_asked : NULL,
                                          .arg = a});
 }
 
@@ -377,6 +449,9 @@ int agent_new(const struct agent_opts *o, struct agent **ret, struct err *e)
     a->identity.lock_fd = a->identity.nomad_fd = -1;
     timer_init(o->loop, &a->first, "first registration", start_collecting, a);
     timer_init(o->loop, &a->trim, "trim memory", on_trim, a);
+    timer_init(o->loop, &a->reloaded, "reloaded", on_reload_limit, a);
+    a->reload = o->reload;
+    a->reload_arg = o->reload_arg;
     defer_init(o->loop, &a->merge, merge_now, a);
     r = build(a, o->probe_path, e);
     if (r < 0)
@@ -391,6 +466,7 @@ struct agent *agent_free(struct agent *a)
         return NULL;
     timer_stop(&a->first);
     timer_stop(&a->trim);
+    timer_stop(&a->reloaded);
     defer_stop(&a->merge);
     (void)api_free(a->api);
     (void)mirror_free(a->mirror);
@@ -405,6 +481,7 @@ struct agent *agent_free(struct agent *a)
     ops_clear(&desc_probe_conf, &a->probe_conf);
     free(a->rows);
     free(a->silent);
+    free(a->behind);
     free(a->http_bind);
     free(a->http_advertise);
     free(a->http_bound);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "conf/conf.h"
+#include "conf/reload.h"
 
 struct agent;
 
@@ -15,12 +16,17 @@ struct agent_opts {
     struct loop *loop;
     const struct conf *conf; /* borrowed */
     const char *probe_path;  /* the picket-probe program */
+    /* PUT /v1/agent/reload: reads the configuration again, see agent/reload.h */
+    int (*reload)(void *arg, struct conf_reloaded *said);
+    void *reload_arg;
 };
 int agent_new(const struct agent_opts *o, struct agent **ret, struct err *e) _must_check_;
 struct agent *agent_free(struct agent *a);
 DEFINE_CLEANUP(struct agent, agent_free)
 
 void agent_start(struct agent *a);
+/* the members named in said->applied have other values now */
+void agent_reload(struct agent *a, const struct conf_reloaded *said);
 /* facts that are not on the disk yet */
 size_t agent_pending(const struct agent *a);
 /* the sentence for systemctl status; owned by the caller */

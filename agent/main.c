@@ -5,10 +5,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "agent/agent.h"
+#include "agent/reload.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/args.h"
@@ -51,14 +50,6 @@ static char *find_probe(void)
     return xstrdup(str_empty(env) ? LIBEXEC_PROBE : env);
 }
 
-static void set_log_level(const struct conf *conf)
-{
-    enum log_level level;
-
-    if (!str_empty(conf->log_level) && log_level_parse(conf->log_level, &level) == 0)
-        log_set_level(level);
-}
-
 static void on_stop(void *arg)
 {
     struct daemon *d = arg;
@@ -84,43 +75,19 @@ static void on_signal_stop(void *arg, int signo)
     on_stop(d);
 }
 
-static void apply_reload(struct daemon *d, const struct conf *now)
+static int reload(void *arg, struct conf_reloaded *said)
 {
-    char **changes = NULL;
-    size_t n = 0;
+    struct daemon *d = arg;
 
-    conf_changes(&d->conf, now, CONF_CLIENT, &changes, &n);
-    for (size_t i = 0; i < n; i++)
-        log_info("configuration changed", KV("key", changes[i]));
-    log_info("configuration reloaded", KI("changes", n));
-    strv_done(&changes, &n);
-    set_log_level(now);
-    str_set(&d->conf.log_level, now->log_level);
+    return reload_run(d->args, &d->conf, d->agent, said);
 }
 
 static void on_signal_reload(void *arg, int signo)
 {
-    struct daemon *d = arg;
-    struct conf_report report = {0};
-    struct conf now = {0};
-    struct timespec ts = {0};
+    struct conf_reloaded said _cleanup_conf_reloaded_ = {0};
 
     (void)signo;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    loop_notify("RELOADING=1\nMONOTONIC_USEC=%lld",
-                (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
-    if (conf_reload(d->args, &now, &report) < 0) {
-        for (size_t i = 0; i < report.n_errors; i++)
-            (void)log_error(0, "configuration not reloaded, the old one stays",
-                            KV("error", report.errors[i]));
-    } else {
-        for (size_t i = 0; i < report.n_warnings; i++)
-            (void)log_warn(0, "configuration", KV("warning", report.warnings[i]));
-        apply_reload(d, &now);
-        conf_done(&now);
-    }
-    conf_report_done(&report);
-    loop_notify("READY=1");
+    (void)reload(arg, &said);
 }
 
 static int watch_signals(struct daemon *d)
@@ -147,7 +114,11 @@ static int run(struct daemon *d)
     r = watch_signals(d);
     if (r < 0)
         return log_error(r, "cannot watch signals");
-    r = agent_new(&(struct agent_opts){.loop = d->loop, .conf = &d->conf, .probe_path = probe},
+    r = agent_new(&(struct agent_opts){.loop = d->loop,
+                                       .conf = &d->conf,
+                                       .probe_path = probe,
+                                       .reload = reload,
+                                       .reload_arg = d},
                   &d->agent, &e);
     if (r < 0) {
         (void)log_error(0, "cannot start", KE(&e));
@@ -166,8 +137,7 @@ static int run(struct daemon *d)
 
 static void set_up(struct daemon *d, const struct conf_report *report)
 {
-    set_log_level(&d->conf);
-    log_set_json(d->conf.log_json);
+    conf_set_log(&d->conf);
     for (size_t i = 0; i < d->conf.n_files; i++)
         log_info("loaded configuration", KV("file", d->conf.files[i]));
     for (size_t i = 0; i < report->n_warnings; i++)

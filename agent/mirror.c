@@ -336,7 +336,15 @@ static int view_fingerprint(void *impl, struct buf *ret, struct err *e)
     return 0;
 }
 
+static int view_reload(void *impl, struct buf *ret)
+{
+    struct mirror *m = impl;
+
+    return m->o.reload ? m->o.reload(m->o.arg, ret) : 501;
+}
+
 static const struct view_ops ops = {
+    .reload = view_reload,
     .nodes = view_nodes,
     .node = view_node,
     .node_allocs = view_node_allocs,

@@ -25,6 +25,9 @@ struct mirror_opts {
     const char *node_id, *secret_id;
     /* a server gave a new copy */
     void (*on_node)(void *arg, const struct node_item *it);
+    /* reads the configuration again; the JSON of what came of it, and its HTTP status.  NULL: the
+     * agent cannot */
+    int (*reload)(void *arg, struct buf *ret);
     void *arg;
 };
 struct mirror *mirror_new(const struct mirror_opts *o);

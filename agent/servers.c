@@ -218,6 +218,30 @@ static void add_configured(struct servers *sv, const char *text)
     buf_init(&name->out, RESOLVE_OUTPUT_MAX);
 }
 
+static void take_configured(struct servers *sv, char *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        add_configured(sv, v[i]);
+    for (size_t i = 0; i < sv->n_names; i++) /* now that the array stays where it is */
+        sv->names[i].sv = sv;
+}
+
+static void forget_configured(struct servers *sv)
+{
+    for (size_t i = 0; i < sv->n_names; i++) {
+        struct name *name = &sv->names[i];
+
+        name->proc = proc_free(name->proc);
+        buf_done(&name->out);
+        strv_done(&name->addrs, &name->n_addrs);
+        free(name->host);
+        free(name->port);
+    }
+    sv->names = mem_free(sv->names);
+    sv->n_names = 0;
+    strv_done(&sv->literal, &sv->n_literal);
+}
+
 struct servers *servers_new(const struct servers_opts *o)
 {
     struct servers *sv = xnew0(struct servers);
@@ -225,10 +249,7 @@ struct servers *servers_new(const struct servers_opts *o)
     sv->o = *o;
     sv->probe_path = xstrdup(o->probe_path);
     timer_init(o->loop, &sv->again, "resolve servers", resolve_all, sv);
-    for (size_t i = 0; i < o->n_configured; i++)
-        add_configured(sv, o->configured[i]);
-    for (size_t i = 0; i < sv->n_names; i++) /* now that the array stays where it is */
-        sv->names[i].sv = sv;
+    take_configured(sv, o->configured, o->n_configured);
     sv->o.on_change = NULL; /* the caller asks the pool when we return */
     apply(sv);
     sv->o.on_change = o->on_change;
@@ -241,20 +262,22 @@ struct servers *servers_free(struct servers *sv)
     if (!sv)
         return NULL;
     timer_stop(&sv->again);
-    for (size_t i = 0; i < sv->n_names; i++) {
-        struct name *name = &sv->names[i];
-
-        name->proc = proc_free(name->proc);
-        buf_done(&name->out);
-        strv_done(&name->addrs, &name->n_addrs);
-        free(name->host);
-        free(name->port);
-    }
-    free(sv->names);
-    strv_done(&sv->literal, &sv->n_literal);
+    forget_configured(sv);
     strv_done(&sv->learned, &sv->n_learned);
     free(sv->probe_path);
     return mem_free(sv);
+}
+
+void servers_set_configured(struct servers *sv, char *const *configured, size_t n)
+{
+    timer_stop(&sv->again);
+    forget_configured(sv);
+    strv_done(&sv->learned, &sv->n_learned);
+    sv->together = false;
+    sv->failed = 0;
+    take_configured(sv, configured, n);
+    apply(sv);
+    resolve_all(sv);
 }
 
 void servers_learned(struct servers *sv, const struct node_server_info *v, size_t n)

@@ -27,6 +27,9 @@ struct servers *servers_new(const struct servers_opts *o);
 struct servers *servers_free(struct servers *sv);
 DEFINE_CLEANUP(struct servers, servers_free)
 
+/* Another configuration (a reload): what the operator lists now is used alone until a server lists
+ * others. */
+void servers_set_configured(struct servers *sv, char *const *configured, size_t n);
 /* the list of a reply; an empty one changes nothing */
 void servers_learned(struct servers *sv, const struct node_server_info *v, size_t n);
 void servers_reachable(struct servers *sv);   /* a server has answered */

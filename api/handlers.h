@@ -20,6 +20,8 @@ handler agent_self;
 handler agent_members;
 handler agent_health;
 handler agent_fingerprint;
+/* h_reload.c */
+handler configuration_reload;
 /* h_ui.c: what Nomad's web interface would be at */
 handler root_redirect;
 handler ui_page;

@@ -32,6 +32,7 @@ const struct route routes[] = {
     {M_GET,   "/v1/agent/health",           agent_health,      ROUTE_PARAMS, ACL_NOBODY_ASKED, NULL},
     {M_GET,   "/v1/agent/self",             agent_self,        0,     ACL_AGENT_READ,   NULL},
     {M_GET,   "/v1/agent/members",          agent_members,     0,     ACL_NODE_READ,    "Status.Members"},
+    {M_WRITE, "/v1/agent/reload",           configuration_reload, ROUTE_LOCAL_ROOT, ACL_NOBODY_ASKED, NULL},
     {M_GET,   "/v1/agent/fingerprint",      agent_fingerprint, 0,     ACL_NODE_READ,    NULL},
 
 #define MISSING(methods_, pattern_, what) {.methods = (methods_), .pattern = (pattern_), .missing = (what)}

@@ -8,7 +8,7 @@
  *     r = conf_start(argc, argv, CONF_CLIENT, &args, &conf, &report);
  *     if (r != CONF_START_RUN)
  *         return r == CONF_START_ANSWERED ? 0 : 1;       (everything has been printed)
- *     ... report.warnings may be logged; conf_reload() on SIGHUP; conf_changes() tells what differs
+ *     ... report.warnings may be logged; conf/reload.h on SIGHUP
  *
  * Flags of both programs besides those of keys: -config PATH (repeatable), -check (load, validate,
  * print the verdict, exit), -version, -help, -h.
@@ -42,12 +42,5 @@ int conf_args_parse(int argc, char *const *argv, unsigned role, struct conf_args
                     struct err *e) _must_check_;
 int conf_args_load(const struct conf_args *args, struct conf *ret,
                    struct conf_report *report) _must_check_;
-#define conf_reload conf_args_load
 struct conf_args *conf_args_free(struct conf_args *args);
 DEFINE_CLEANUP(struct conf_args, conf_args_free)
-
-/* What a reload changed: one line per key that differs, "log_level: applied" for keys that a
- * running program takes over, "client.node_class: needs a restart" for the others.  A list of owned
- * strings (strv_done). */
-void conf_changes(const struct conf *old, const struct conf *now, unsigned role, char ***ret,
-                  size_t *ret_n);

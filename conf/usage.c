@@ -111,7 +111,9 @@ void conf_manual(struct buf *out)
         "but its "
         "default |\n"
         "| ignored | no effect and harmless, for the reason given |\n\n"
-        "A key that is not in this list is an error. A reload (SIGHUP) reads all files again, "
+        "A key that is not in this list is an error. A reload (SIGHUP, `picket agent reload`) "
+        "reads all "
+        "files again, "
         "applies "
         "the keys marked so\nand says which others need a restart.\n\n"
         "| key | type | default | of | since | Picket | notes |\n|---|---|---|---|---|---|---|\n");

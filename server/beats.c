@@ -42,6 +42,13 @@ struct beats *beats_new(const struct beats_opts *o)
     return b;
 }
 
+void beats_set_pace(struct beats *b, double rate, uint64_t min_ttl_ns, uint64_t grace_ns)
+{
+    b->o.rate = rate;
+    b->o.min_ttl_ns = min_ttl_ns;
+    b->o.grace_ns = grace_ns;
+}
+
 struct beats *beats_free(struct beats *b)
 {
     if (!b)

@@ -28,7 +28,8 @@ struct beats_opts {
 struct beats *beats_new(const struct beats_opts *o) _must_check_;
 struct beats *beats_free(struct beats *b);
 DEFINE_CLEANUP(struct beats, beats_free)
-
+/* another pace (a reload); each node gets it with its next sign of life */
+void beats_set_pace(struct beats *b, double rate, uint64_t min_ttl_ns, uint64_t grace_ns);
 /* a sign of life: a new TTL (returned, in ns) and the deadline that belongs to it */
 uint64_t beats_reset(struct beats *b, const struct uuid *id);
 /* a deadline so long from now */

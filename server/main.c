@@ -6,9 +6,8 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
-#include "base/str.h"
 #include "base/writer.h"
-#include "conf/args.h"
+#include "conf/reload.h"
 #include "server/server.h"
 #include "wire/conn.h"
 
@@ -21,14 +20,6 @@ struct program {
     struct conf_args *args;
     struct timer status;
 };
-
-static void set_log_level(const char *name)
-{
-    enum log_level level;
-
-    if (!str_empty(name) && log_level_parse(name, &level) == 0)
-        log_set_level(level);
-}
 
 static void log_warnings(const struct conf_report *r)
 {
@@ -47,31 +38,16 @@ static void on_stop(void *arg, int signo)
     loop_quit(p->loop, 0);
 }
 
-/* SIGHUP: the files are read again; the log level is what a running server takes over */
+/* SIGHUP: the files are read again */
 static void on_reload(void *arg, int signo)
 {
+    struct conf_reloaded said _cleanup_conf_reloaded_ = {0};
     struct program *p = arg;
-    struct conf now = {0};
-    struct conf_report report = {0};
-    char **changes = NULL;
-    size_t n = 0;
 
     (void)signo;
-    if (conf_reload(p->args, &now, &report) < 0) {
-        for (size_t i = 0; i < report.n_errors; i++)
-            (void)log_error(0, "configuration not reloaded", KV("reason", report.errors[i]));
-    } else {
-        log_warnings(&report);
-        conf_changes(&p->conf, &now, CONF_SERVER, &changes, &n);
-        for (size_t i = 0; i < n; i++)
-            log_info("configuration changed", KV("key", changes[i]));
-        str_set(&p->conf.log_level, now.log_level);
-        set_log_level(p->conf.log_level);
-        log_info("configuration reloaded", KI("changes", n));
-    }
-    strv_done(&changes, &n);
-    conf_report_done(&report);
-    conf_done(&now);
+    if (conf_reload_begin(p->args, &p->conf, CONF_SERVER, &said) == 0)
+        server_reload(p->server);
+    conf_reload_end(&said);
 }
 
 static void on_status(void *arg)
@@ -162,8 +138,7 @@ int main(int argc, char **argv)
     r = conf_start(argc, argv, CONF_SERVER, &p.args, &p.conf, &report);
     if (r != CONF_START_RUN)
         return r == CONF_START_ANSWERED ? 0 : 1;
-    set_log_level(p.conf.log_level);
-    log_set_json(p.conf.log_json);
+    conf_set_log(&p.conf);
     log_warnings(&report);
     raise_descriptors();
     r = loop_new(&p.loop);

@@ -87,6 +87,15 @@ static int open_store(struct server *s, const struct server_opts *o, struct err 
     return r;
 }
 
+void server_reload(struct server *s)
+{
+    const struct conf *c = s->conf;
+
+    beats_set_pace(s->beats, c->server.max_heartbeats_per_second,
+                   (uint64_t)MAX(c->server.min_heartbeat_ttl, 1),
+                   (uint64_t)MAX(c->server.heartbeat_grace, 0));
+}
+
 /* every node that is not down gets time to beat (nomad: leader start) */
 static void start_beats(struct server *s)
 {

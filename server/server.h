@@ -19,7 +19,7 @@
 
 struct server {
     struct loop *loop;                    /* borrowed */
-    const struct conf *conf;              /* borrowed; replaced by a reload */
+    const struct conf *conf;              /* borrowed; a reload changes it where it stands */
     struct store *store;                  /* owned */
     struct beats *beats;                  /* owned */
     struct view view;                     /* what the API asks */
@@ -43,6 +43,8 @@ int server_new(const struct server_opts *o, struct server **ret, struct err *e) 
 /* opens both sockets ("ip:port", port 0: the kernel chooses) */
 int server_listen(struct server *s, const char *rpc_bind, const char *http_bind,
                   struct err *e) _must_check_;
+/* conf's members have other values now */
+void server_reload(struct server *s);
 /* closes sockets, drops what waits, waits for the commit in flight */
 struct server *server_free(struct server *s);
 DEFINE_CLEANUP(struct server, server_free)

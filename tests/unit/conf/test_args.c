@@ -1,4 +1,4 @@
-/* The daemons' command line, reloads. */
+/* The daemons' command line. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -261,61 +261,6 @@ static void test_args_start_answers(void **state)
     assert_string_equal(f->c.data_dir, "/d");
 }
 
-/* ---- reloads ---- */
-
-static void test_args_reload_tells_changes(void **state)
-{
-    struct fixture *f = *state;
-    _cleanup_free_ char *path = conf_file_write(
-        "r.hcl",
-        "data_dir = \"/d\" log_level = \"INFO\" client { meta { a = 1 } servers = [\"a\"] }");
-    struct conf now = {0};
-    char **lines = NULL;
-    size_t n = 0;
-    _cleanup_free_ char *said = NULL;
-
-    assert_int_equal(parse(f, CONF_CLIENT, "-config", path, NULL), 0);
-    assert_int_equal(load(f), 0);
-    conf_changes(&f->c, &f->c, CONF_CLIENT, &lines, &n);
-    assert_int_equal(n, 0);
-    free(conf_file_write(
-        "r.hcl", "data_dir = \"/d\" log_level = \"WARN\"\n"
-                 "client { meta { a = 2 } servers = [\"a\", \"b\"] network_speed = 5\n"
-                 "no_host_uuid = false host_volume \"v\" { path = \"/v\" } }\n"
-                 "client { host_network \"n\" { } server_join { retry_interval = \"1s\" } }\n"
-                 "plugin \"p\" { } server { heartbeat_grace = \"1s\" }"));
-    conf_report_done(&f->r);
-    assert_int_equal(conf_reload(f->args, &now, &f->r), 0);
-    conf_changes(&f->c, &now, CONF_CLIENT, &lines, &n);
-    said = conf_lines(lines, n);
-    assert_string_equal(said, "log_level: applied\n"
-                              "client.servers: needs a restart\n"
-                              "client.server_join.retry_interval: needs a restart\n"
-                              "client.meta: needs a restart\n"
-                              "client.network_speed: needs a restart\n"
-                              "client.no_host_uuid: needs a restart\n"
-                              "client.host_volume: needs a restart\n"
-                              "client.host_network: needs a restart\n"
-                              "plugin: needs a restart\n");
-    strv_done(&lines, &n);
-    conf_done(&now);
-}
-
-static void test_args_reload_of_a_broken_file(void **state)
-{
-    struct fixture *f = *state;
-    _cleanup_free_ char *path = conf_file_write("b.hcl", "data_dir = \"/d\"");
-    struct conf now = {0};
-
-    assert_int_equal(parse(f, CONF_CLIENT, "-config", path, NULL), 0);
-    assert_int_equal(load(f), 0);
-    free(conf_file_write("b.hcl", "data_dir = \"/d"));
-    conf_report_done(&f->r);
-    assert_int_equal(conf_reload(f->args, &now, &f->r), -EINVAL);
-    assert_int_equal(f->r.n_errors, 1);
-    assert_null(now.data_dir); /* nothing to release */
-}
-
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -327,8 +272,6 @@ int main(void)
         TEST(test_args_mistakes),
         TEST(test_args_errors_name_the_flag),
         TEST(test_args_start_answers),
-        TEST(test_args_reload_tells_changes),
-        TEST(test_args_reload_of_a_broken_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
