@@ -284,6 +284,15 @@ CPPCHECK = cppcheck -q -j$(JOBS) --std=c11 --enable=warning,performance,portabil
 # ---- packages ------------------------------------------------------------------------------------------------------
 
 .PHONY: deps deps-check deps-real deps-dev
+.PHONY: deb check-boot
+deb: ## Debian packages into $(B)/deb: picket-agent, picket-server, picket, and their debug symbols
+	@tools/install-deps packaging/deps.txt packaging/deps-deb.txt
+	@tools/make-deb '$(VERSION)' $(B)/deb
+check-boot: ## the packages in a Debian that systemd-nspawn boots: do the services behave? (needs root and network)
+	@tools/install-deps packaging/deps.txt packaging/deps-deb.txt packaging/deps-boot.txt
+	@tools/make-deb '$(VERSION)' $(B)/deb
+	@tests/boot/run $(B)/deb '$(VERSION)' $(B)/boot
+
 deps: ## install the packages that building and running needs
 deps-check: ## install the packages that the tests need
 deps-dev: ## install the packages for format, lint, fuzz, valgrind
@@ -293,11 +302,52 @@ deps deps-check deps-real deps-dev: deps%:
 
 # ---- the rest --------------------------------------------------------------------------------------------------------
 
-.PHONY: install
-install: all ## into $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/picket
-	install -m 755 $(addprefix $(B)/bin/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/picket
+# Where things go; packages set PREFIX=/usr and UNITDIR.  Configuration is in /etc whatever the prefix.
+BINDIR     ?= $(PREFIX)/bin
+SBINDIR    ?= $(PREFIX)/sbin
+LIBDIR     ?= $(PREFIX)/lib
+LIBEXECDIR ?= $(PREFIX)/libexec
+MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/picket
+UNITDIR    ?= $(LIBDIR)/systemd/system
+SYSCONFDIR ?= /etc
+UNITS      := picketd.service picket-server.service
+MANUALS    := $(patsubst docs/man/%.in,%,$(wildcard docs/man/*.in))
+
+.PHONY: man
+man: all ## manual pages into $(B)/man
+	@tools/make-man $(abspath $(B)/bin) '$(VERSION)' $(abspath $(B)/man)
+
+# A configuration file that is there stays as it is.
+put      = install -D -m $(1) $(2) '$(DESTDIR)$(3)'
+put_conf = @[ -e '$(DESTDIR)$(3)' ] && echo '  kept    $(DESTDIR)$(3)' || { set -x; $(call put,$(1),$(2),$(3)); }
+
+.PHONY: install uninstall
+install: all man ## programs, units, manual pages, configuration that is not there yet: DESTDIR=, PREFIX=/usr/local
+	$(call put,755,$(B)/bin/picket,$(BINDIR)/picket)
+	$(call put,755,$(B)/bin/picketd,$(SBINDIR)/picketd)
+	$(call put,755,$(B)/bin/picket-server,$(SBINDIR)/picket-server)
+	$(call put,755,$(B)/bin/picket-probe,$(LIBEXECDIR)/picket/picket-probe)
+	install -d '$(DESTDIR)$(UNITDIR)'
+	for u in $(UNITS); do sed 's|@SBINDIR@|$(SBINDIR)|; s|@LIBDIR@|$(LIBDIR)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' packaging/$$u.in \
+	    >'$(DESTDIR)$(UNITDIR)'/$$u && chmod 644 '$(DESTDIR)$(UNITDIR)'/$$u || exit 1; done
+	$(call put,644,packaging/picket-server.sysusers,$(LIBDIR)/sysusers.d/picket-server.conf)
+	$(call put,644,packaging/picket-server.tmpfiles,$(LIBDIR)/tmpfiles.d/picket-server.conf)
+	$(call put,644,packaging/agent.d-package.hcl,$(LIBDIR)/picket/agent.d/10-agent.hcl)
+	$(call put,644,packaging/agent.d-server.hcl,$(LIBDIR)/picket/agent.d/20-beside-server.hcl)
+	$(call put_conf,640,packaging/agent.hcl,$(SYSCONFDIR)/picket/agent.hcl)
+	$(call put_conf,640,packaging/server.hcl,$(SYSCONFDIR)/picket/server.hcl)
+	for m in $(MANUALS); do install -D -m 644 $(B)/man/$$m '$(DESTDIR)$(MANDIR)'/man$${m##*.}/$$m || exit 1; done
+	$(if $(DOCDIR),install -d '$(DESTDIR)$(DOCDIR)' && install -m 644 README.md CHANGELOG.md LICENSE '$(DESTDIR)$(DOCDIR)')
+
+uninstall: ## what install has put there; configuration and state stay
+	rm -f $(foreach f,$(BINDIR)/picket $(SBINDIR)/picketd $(SBINDIR)/picket-server $(LIBEXECDIR)/picket/picket-probe \
+	    $(addprefix $(UNITDIR)/,$(UNITS)) $(LIBDIR)/sysusers.d/picket-server.conf $(LIBDIR)/tmpfiles.d/picket-server.conf \
+	    $(LIBDIR)/picket/agent.d/10-agent.hcl $(LIBDIR)/picket/agent.d/20-beside-server.hcl \
+	    $(foreach m,$(MANUALS),$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m)) \
+	    $(addprefix $(DOCDIR)/,README.md CHANGELOG.md LICENSE),'$(DESTDIR)$(f)')
+	@rmdir $(foreach d,$(LIBDIR)/picket/agent.d $(LIBDIR)/picket $(LIBEXECDIR)/picket $(DOCDIR),'$(DESTDIR)$(d)') 2>/dev/null || true
+	@echo 'kept: $(DESTDIR)$(SYSCONFDIR)/picket /var/lib/picketd /var/lib/picket-server'
 
 .PHONY: help
 help: ## this list
