@@ -9,6 +9,7 @@
 #include "agent/collect.h"
 #include "agent/identity.h"
 #include "agent/journal.h"
+#include "agent/meta.h"
 #include "agent/mirror.h"
 #include "agent/servers.h"
 #include "agent/session.h"
@@ -47,6 +48,7 @@ struct agent {
     struct probe_run *probes;
     struct collect *collect;
     struct journal *journal;
+    struct meta *meta;
     struct pool *pool;
     struct servers *servers;
     struct session *session;
@@ -297,6 +299,7 @@ void agent_reload(struct agent *a, const struct conf_reloaded *said)
 
     if (strv_has(said->applied, said->n_applied, "client.servers"))
         servers_set_configured(a->servers, a->conf->client.servers, a->conf->client.n_servers);
+    meta_reload(a->meta);
     collect_probe_conf(a->conf, a->http_advertise, &now);
     if (ops_equal(&desc_probe_conf, &now, &a->probe_conf)) {
         ops_clear(&desc_probe_conf, &now);
@@ -316,6 +319,13 @@ static int on_reload_asked(void *arg, struct buf *ret)
 
     conf_reloaded_json(&said, ret);
     return r < 0 ? 400 : 200;
+}
+
+static void on_meta(void *arg)
+{
+    struct agent *a = arg;
+
+    defer_set(&a->merge);
 }
 
 /* --- building --- */
@@ -339,6 +349,8 @@ static int make_folders(struct agent *a, struct err *e)
 
 static void make_probes(struct agent *a, const char *probe_path)
 {
+    a->meta = meta_new(&(struct meta_opts){
+        .conf = a->conf, .journal = a->journal, .on_change = on_meta, .arg = a});
     a->rows = xnew0_n(const struct probe *, n_probes + n_drivers_rows);
     for (size_t i = 0; i < n_probes; i++)
         a->rows[a->n_rows++] = probes[i];
@@ -358,7 +370,8 @@ static void make_probes(struct agent *a, const char *probe_path)
     a->collect = collect_new(&(struct collect_opts){.conf = a->conf,
                                                     .node_id = a->identity.node_id,
                                                     .secret_id = a->identity.secret_id,
-                                                    .http_addr = a->http_advertise});
+                                                    .http_addr = a->http_advertise,
+                                                    .meta = a->meta});
 }
 
 static void make_session(struct agent *a, const char *probe_path)
@@ -476,6 +489,7 @@ struct agent *agent_free(struct agent *a)
     (void)pool_free(a->pool);
     (void)probe_run_free(a->probes);
     (void)collect_free(a->collect);
+    (void)meta_free(a->meta);
     (void)journal_free(a->journal);
     identity_done(&a->identity);
     ops_clear(&desc_probe_conf, &a->probe_conf);

@@ -9,9 +9,11 @@
 #include "base/vec.h"
 #include "codec/ops.h"
 #include "agent/merge.h"
+#include "agent/meta.h"
 
 struct collect {
     const struct conf *conf; /* borrowed */
+    const struct meta *meta; /* borrowed; may be NULL */
     char *node_id, *secret_id, *http_addr;
     const struct node_snap *snap; /* counted; NULL before the first merge */
 };
@@ -38,6 +40,7 @@ struct collect *collect_new(const struct collect_opts *o)
     struct collect *c = xnew0(struct collect);
 
     c->conf = o->conf;
+    c->meta = o->meta;
     c->node_id = xstrdup(o->node_id);
     c->secret_id = xstrdup(o->secret_id);
     c->http_addr = xstrdup(o->http_addr);
@@ -72,6 +75,10 @@ bool collect_merge(struct collect *c, const struct probe_status *st, size_t n)
     str_set(&node->secret_id, c->secret_id);
     str_set(&node->http_addr, c->http_addr);
     merge_baseline(node, c->conf, c->http_addr);
+    if (c->meta) {
+        strmap_done(&node->meta);
+        strmap_copy(&node->meta, meta_merged(c->meta));
+    }
     for (size_t i = 0; i < n; i++)
         merge_probe(node, &st[i], c->snap ? c->snap->node : NULL);
     merge_finish(node, c->conf);

@@ -14,6 +14,8 @@
 #include "fingerprint/run.h"
 #include "model/node.h"
 
+struct meta;
+
 struct node_snap {
     unsigned refs;
     uint64_t serial;         /* 1, 2, ... */
@@ -33,6 +35,7 @@ struct collect_opts {
     const char *node_id;     /* copied */
     const char *secret_id;   /* copied */
     const char *http_addr;   /* advertised "host:port"; copied */
+    const struct meta *meta; /* borrowed; NULL: the configuration's metadata alone */
 };
 struct collect *collect_new(const struct collect_opts *o);
 struct collect *collect_free(struct collect *c);

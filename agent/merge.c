@@ -76,6 +76,14 @@ static void set_host_networks(struct node *n, const struct conf *conf)
         qsort(n->host_networks, n->n_host_networks, sizeof(n->host_networks[0]), by_key);
 }
 
+void merge_static_meta(struct strmap *ret, const struct conf *conf)
+{
+    strmap_copy(ret, &conf->client.meta);
+    for (size_t i = 0; i < ARRAY_LEN(meta_defaults); i++)
+        if (!strmap_get(ret, meta_defaults[i].key))
+            strmap_set(ret, meta_defaults[i].key, meta_defaults[i].value);
+}
+
 void merge_skeleton(struct node *n, const struct conf *conf)
 {
     str_set(&n->datacenter, str_empty(conf->datacenter) ? "dc1" : conf->datacenter);
@@ -88,10 +96,7 @@ void merge_skeleton(struct node *n, const struct conf *conf)
     str_set(&n->scheduling_eligibility, NODE_INELIGIBLE);
     strmap_make(&n->attributes);
     strmap_make(&n->links);
-    strmap_copy(&n->meta, &conf->client.meta);
-    for (size_t i = 0; i < ARRAY_LEN(meta_defaults); i++)
-        if (!strmap_get(&n->meta, meta_defaults[i].key))
-            strmap_set(&n->meta, meta_defaults[i].key, meta_defaults[i].value);
+    merge_static_meta(&n->meta, conf);
     n->node_max_allocs = conf->client.node_max_allocs;
     n->gc_volumes_on_node_gc = conf->client.gc_volumes_on_node_gc;
     n->node_resources = xnew0(struct node_resources);

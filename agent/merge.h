@@ -7,6 +7,8 @@
 #include "fingerprint/run.h"
 #include "model/node.h"
 
+/* metadata of the configuration with Nomad's defaults; ret is nil */
+void merge_static_meta(struct strmap *ret, const struct conf *conf);
 /* what the configuration alone says: names, meta with Nomad's defaults, reservations, networks */
 void merge_skeleton(struct node *n, const struct conf *conf);
 /* attributes that do not need a probe; a registration without any would be refused */

@@ -30,6 +30,7 @@ enum {
 #define RPC_HEADER_MAX    ((size_t)4 * KIB)   /* {Seq, ServiceMethod} */
 #define RPC_SESSION_MAX   ((size_t)64 * MIB)  /* request bodies of one peer in memory at once */
 #define RPC_STREAM_MAX    ((size_t)64 * KIB)  /* unsent bytes of a streaming RPC */
+#define RPC_OBJECT_MAX    ((size_t)1 * MIB)   /* one object of it; Nomad's frames are 90 KB */
 #define YAMUX_WINDOW      ((size_t)256 * KIB) /* fixed by the protocol */
 #define YAMUX_STREAMS_MAX 1024 /* open streams per session; the peer's backlog is 256 */
 #define CONN_IN_MAX       ((size_t)1 * MIB)  /* bytes left unread for later; then the conn fails */
@@ -49,5 +50,8 @@ enum {
 #define EMIT_NODES_MAX     100  /* nodes of one Node.EmitEvents; an agent sends its own */
 #define EMIT_EVENTS_MAX    1000 /* events of one Node.EmitEvents; ten of a node are kept */
 #define NODE_EVENTS_MAX    10   /* Nomad's MaxRetainedNodeEvents */
+#define NODE_META_MAX      ((size_t)64 * KIB) /* keys and values that were set at run time */
+#define FLAPPING_MAX       256  /* facts of a node that are watched for changing again and again */
+#define EVENT_TEXT_MAX     ((size_t)1024) /* bytes of a message or detail that an agent sends */
 #define PROBE_RECORD_MAX   ((size_t)1 * MIB) /* one probe's result on its pipe */
 #define PROBE_OUTPUT_MAX   ((size_t)8 * MIB) /* all that one probe child may write */
