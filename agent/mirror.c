@@ -269,26 +269,30 @@ static const char *view_region(void *impl)
     return m->o.conf->region;
 }
 
-static const char *view_leader(void *impl)
+static int view_leader(void *impl, const char **ret, struct err *e)
 {
     struct mirror *m = impl;
     struct session_status st;
 
+    (void)e;
     session_status(m->o.session, &st);
-    return st.in_contact && *st.leader ? st.leader : NULL;
+    *ret = st.in_contact && *st.leader ? st.leader : NULL;
+    return 0;
 }
 
-static void view_peers(void *impl, char ***ret, size_t *ret_n)
+static int view_peers(void *impl, char ***ret, size_t *ret_n, struct err *e)
 {
     struct mirror *m = impl;
     const char *const *v;
     size_t n = pool_servers(m->o.pool, &v), n_out = 0;
     char **out = NULL;
 
+    (void)e;
     for (size_t i = 0; i < n; i++)
         strv_add(&out, &n_out, v[i]);
     *ret = out;
     *ret_n = n_out;
+    return 0;
 }
 
 static int view_agent_self(void *impl, struct buf *ret, struct err *e)

@@ -20,7 +20,7 @@ enum { ADDRESSES_MAX = 64 }; /* as many servers as one list has */
 struct raw {
     const char *region, *namespace_, *prefix, *stale, *index, *wait, *pretty, *per_page,
         *next_token, *filter, *reverse, *resources, *os, *node_id, *server_id, *explain, *format,
-        *log_level, *log_json, *plain;
+        *log_level, *log_json, *plain, *enable;
 };
 
 static const struct {
@@ -47,6 +47,7 @@ static const struct {
     {"log_level",  offsetof(struct raw, log_level) },
     {"log_json",   offsetof(struct raw, log_json)  },
     {"plain",      offsetof(struct raw, plain)     },
+    {"enable",     offsetof(struct raw, enable)    },
 };
 
 static void take_type(struct ask *q, const char *value)
@@ -210,6 +211,7 @@ static void fill_texts(struct ask *q, const struct raw *raw)
     q->server_id = str_or_empty(raw->server_id);
     q->explain = str_or_empty(raw->explain);
     q->format = str_or_empty(raw->format);
+    q->enable = str_or_empty(raw->enable);
     q->log_level = str_or_empty(raw->log_level);
 }
 

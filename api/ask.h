@@ -37,6 +37,7 @@ struct ask {
     const char *server_id;  /* likewise */
     const char *explain;    /* /v1/agent/fingerprint: only what explains this name; "" = all */
     const char *format;     /* /v1/metrics */
+    const char *enable;     /* a drain as before 1.1; "" = not given */
     const char *log_level;  /* /v1/agent/monitor; "" = INFO */
     bool log_json, plain;   /* routes with ROUTE_LOG */
     const char **addresses; /* each ?address= of /v1/agent/servers; owned array of borrowed texts */

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "codec/js.h"
+#include "codec/mp.h"
 #include "codec/ops.h"
 #include "model/node.h"
 
@@ -15,6 +16,23 @@ static int check_prefix(const char *prefix, struct err *e)
     int r = uuid_index(prefix, true, &key, &n, e);
 
     return r < 0 ? err_wrap(e, r, "node lookup failed: index error") : 0;
+}
+
+/* the stub that another server made, with what it was asked for */
+static int add_packed(struct buf *b, const struct node_item *item, struct err *e)
+{
+    struct node_stub stub = {0};
+    size_t len = b->len;
+    int r;
+
+    if (js_from_packed(b, &desc_node_stub, item->packed, item->packed_len, 0) == 0 || buf_ok(b) < 0)
+        return 0;
+    b->len = len; /* an odd form: by way of the struct */
+    r = mp_decode(&desc_node_stub, item->packed, item->packed_len, &stub, e);
+    if (r == 0)
+        js_encode(b, &desc_node_stub, &stub, 0);
+    ops_clear(&desc_node_stub, &stub);
+    return r;
 }
 
 /* the stub with what was asked for beyond the rendered one */
@@ -62,7 +80,7 @@ static int render_list(struct buf *b, const struct node_items *items, size_t fro
 {
     bool rendered = !q->resources && !q->os;
     size_t total = 2;
-    int r;
+    int r = 0;
 
     for (size_t i = from; i < to && rendered; i++)
         total += items->v[i]->stub_len + 1;
@@ -72,11 +90,12 @@ static int render_list(struct buf *b, const struct node_items *items, size_t fro
     for (size_t i = from; i < to; i++) {
         if (i > 0)
             buf_add_byte(b, ',');
-        if (rendered) {
+        if (items->v[i]->stub_len == 0)
+            r = add_packed(b, items->v[i], e);
+        else if (rendered)
             buf_add(b, items->v[i]->stub, items->v[i]->stub_len);
-            continue;
-        }
-        r = add_fields(b, items->v[i], q, e);
+        else
+            r = add_fields(b, items->v[i], q, e);
         if (r < 0)
             return r;
     }
@@ -85,12 +104,15 @@ static int render_list(struct buf *b, const struct node_items *items, size_t fro
     return 0;
 }
 
+/* Servers cut pages and filter by themselves; those before 1.3 do not, and for them a page is cut
+ * here. */
 int nodes_list(const struct view *v, const struct ask *q, struct reply *ret, struct err *e)
 {
+    bool elsewhere = v->ops->close != NULL;
     size_t n;
     int r;
 
-    if (*q->filter)
+    if (*q->filter && !elsewhere)
         return err_set_status(e, -ENOTSUP, 501,
                               "filter expressions are not available in this release of Picket");
     r = check_prefix(q->prefix, e);
@@ -101,8 +123,13 @@ int nodes_list(const struct view *v, const struct ask *q, struct reply *ret, str
         return r;
     ret->has_meta = true;
     n = ret->items.n;
-    cut_page(&ret->items, q, &ret->next_token);
-    ret->whole_list = ret->items.n == n && !*q->prefix && !q->resources && !q->os;
+    if (str_empty(ret->meta.next_token))
+        cut_page(&ret->items, q, &ret->next_token);
+    else
+        ret->next_token = xstrdup(ret->meta.next_token);
+    ret->meta.next_token = NULL;
+    ret->one_off = elsewhere;
+    ret->whole_list = ret->items.n == n && !*q->prefix && !q->resources && !q->os && !ret->one_off;
     ret->render_items = render_list;
     reply_json(ret);
     return 0;

@@ -8,9 +8,13 @@
 
 int status_leader(const struct view *v, const struct ask *q, struct reply *ret, struct err *e)
 {
-    const char *leader = v->ops->leader(v->impl);
+    const char *leader = NULL;
+    int r;
 
     (void)q;
+    r = v->ops->leader(v->impl, &leader, e);
+    if (r < 0)
+        return r;
     if (!leader)
         return err_set(e, -EHOSTUNREACH, TEXT_NO_LEADER);
     js_str(&ret->body, leader);
@@ -18,34 +22,47 @@ int status_leader(const struct view *v, const struct ask *q, struct reply *ret, 
     return 0;
 }
 
-int status_peers(const struct view *v, const struct ask *q, struct reply *ret, struct err *e)
+static void put_list(struct reply *ret, char *const *v, size_t n)
 {
-    char **peers = NULL;
-    size_t n = 0;
-
-    (void)q;
-    (void)e;
-    v->ops->peers(v->impl, &peers, &n);
     buf_add_byte(&ret->body, '[');
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             buf_add_byte(&ret->body, ',');
-        js_str(&ret->body, peers[i]);
+        js_str(&ret->body, v[i]);
     }
     buf_add_byte(&ret->body, ']');
-    strv_done(&peers, &n);
     reply_json(ret);
+}
+
+int status_peers(const struct view *v, const struct ask *q, struct reply *ret, struct err *e)
+{
+    char **peers = NULL;
+    size_t n = 0;
+    int r;
+
+    (void)q;
+    r = v->ops->peers(v->impl, &peers, &n, e);
+    if (r < 0)
+        return r;
+    put_list(ret, peers, n);
+    strv_done(&peers, &n);
     return 0;
 }
 
-/* one region: there is no federation */
 int regions_list(const struct view *v, const struct ask *q, struct reply *ret, struct err *e)
 {
+    char **regions = NULL;
+    size_t n = 0;
+    int r = 0;
+
     (void)q;
-    (void)e;
-    buf_add_byte(&ret->body, '[');
-    js_str(&ret->body, v->ops->region(v->impl));
-    buf_add_byte(&ret->body, ']');
-    reply_json(ret);
+    if (v->ops->regions)
+        r = v->ops->regions(v->impl, &regions, &n, e);
+    else
+        strv_add(&regions, &n, v->ops->region(v->impl));
+    if (r < 0)
+        return r;
+    put_list(ret, regions, n);
+    strv_done(&regions, &n);
     return 0;
 }

@@ -11,6 +11,11 @@ handler nodes_list;
 /* h_node.c */
 handler node_read;
 handler node_allocations;
+/* h_node_write.c */
+handler node_drain;
+handler node_eligibility;
+handler node_evaluate;
+handler node_purge;
 /* h_status.c */
 handler status_leader;
 handler status_peers;

@@ -241,6 +241,8 @@ static void add_headers(struct headers *h, const struct reply *r, const char *co
         (void)snprintf(h->last_contact, sizeof(h->last_contact), "%llu",
                        (unsigned long long)r->meta.last_contact_ms);
         add_header(h, "X-Nomad-Index", h->index);
+    }
+    if (r->has_meta && !r->index_only) {
         add_header(h, "X-Nomad-Knownleader", r->meta.known_leader ? "true" : "false");
         add_header(h, "X-Nomad-Lastcontact", h->last_contact);
     }

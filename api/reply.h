@@ -35,6 +35,7 @@ struct reply {
     bool is_json;            /* ?pretty applies */
     bool laid_out;           /* and has been */
     bool has_meta;           /* the X-Nomad-* headers of reads */
+    bool index_only;         /* of these only X-Nomad-Index: writes */
     bool bare;               /* no configured response headers */
     struct view_meta meta;
     /* An answer that goes on: gets the exchange with the headers that belong to every answer,

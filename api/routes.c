@@ -6,6 +6,7 @@
 #define READ  (ROUTE_PARAMS | ROUTE_REGION)
 #define BLOCK (READ | ROUTE_BLOCKING)
 #define LIST  (BLOCK | ROUTE_LIST_FIELDS)
+#define WRITE ROUTE_REGION
 
 /* Rows without a handler are what Nomad 2.0 serves and Picket does not yet: they answer 501 and say
  * so, because an empty 404 would look like a typing error. */
@@ -15,14 +16,14 @@ const struct route routes[] = {
     {M_ANY,   "/ui/*",                      ui_page,           ROUTE_BARE, ACL_NOBODY_ASKED, NULL},
 
     {M_GET,   "/v1/nodes",                  nodes_list,        LIST,  ACL_NODE_READ,    "Node.List", VIEW_NODES},
-    {M_WRITE, "/v1/node/:id/evaluate",      NULL,              0,     ACL_NODE_WRITE,   "Node.Evaluate",
+    {M_WRITE, "/v1/node/:id/evaluate",      node_evaluate, WRITE, ACL_NODE_WRITE,   "Node.Evaluate",
               .missing = "evaluating the jobs of a node"},
     {M_GET,   "/v1/node/:id/allocations",   node_allocations,  BLOCK, ACL_NODE_READ,    "Node.GetAllocs", VIEW_NODE_ALLOCS},
-    {M_WRITE, "/v1/node/:id/drain",         NULL,              0,     ACL_NODE_WRITE,   "Node.UpdateDrain",
+    {M_WRITE, "/v1/node/:id/drain",         node_drain, WRITE | ROUTE_BODY, ACL_NODE_WRITE,   "Node.UpdateDrain",
               .missing = "draining nodes"},
-    {M_WRITE, "/v1/node/:id/eligibility",   NULL,              0,     ACL_NODE_WRITE,   "Node.UpdateEligibility",
+    {M_WRITE, "/v1/node/:id/eligibility",   node_eligibility, WRITE | ROUTE_BODY, ACL_NODE_WRITE,   "Node.UpdateEligibility",
               .missing = "changing the scheduling eligibility of nodes"},
-    {M_WRITE, "/v1/node/:id/purge",         NULL,              0,     ACL_NODE_WRITE,   "Node.Deregister",
+    {M_WRITE, "/v1/node/:id/purge",         node_purge, WRITE, ACL_NODE_WRITE,   "Node.Deregister",
               .missing = "purging nodes"},
     {M_GET,   "/v1/node/:id",               node_read,         BLOCK, ACL_NODE_READ,    "Node.GetNode", VIEW_NODE},
 

@@ -49,7 +49,7 @@ bool slow_is_wanted(const struct reply *r, const struct ask *q, const struct rep
 
     size_t min = FIELDS_MIN;
 
-    if (!q->resources && !q->os)
+    if (!q->resources && !q->os && !r->one_off)
         min = q->pretty || q->encoding != ENCODING_NONE ? FORM_MIN : PLAIN_MIN;
     if (!r->render_items || r->items.n < FIELDS_MIN)
         return false;
@@ -57,7 +57,7 @@ bool slow_is_wanted(const struct reply *r, const struct ask *q, const struct rep
         return pages_missing(shared->pages, &r->items) > PAGES_MAX;
     if (r->items.n < min)
         return false;
-    return !cache_get(shared->cache, r, q, &coding);
+    return r->one_off || !cache_get(shared->cache, r, q, &coding);
 }
 
 static void job_free(struct job *j)

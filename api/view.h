@@ -17,6 +17,9 @@ struct view_meta {
     uint64_t index;
     bool known_leader;
     uint64_t last_contact_ms;
+    /* of a list whose page was cut elsewhere: where the next begins; borrowed until the view is
+     * closed; NULL or "" = none */
+    const char *next_token;
 };
 
 struct node_items {
@@ -69,9 +72,11 @@ struct view_ops {
                 struct view_meta *meta, struct err *e);
 
     const char *(*region)(void *impl);
-    /* "ip:port" of the leader's RPC, or NULL */
-    const char *(*leader)(void *impl);
-    void (*peers)(void *impl, char ***ret, size_t *n);
+    /* "ip:port" of the leader's RPC, or NULL; borrowed */
+    int (*leader)(void *impl, const char **ret, struct err *e);
+    int (*peers)(void *impl, char ***ret, size_t *n, struct err *e);
+    /* names of all regions; NULL: region() is the only one */
+    int (*regions)(void *impl, char ***ret, size_t *n, struct err *e);
     /* JSON bodies of the agent's own endpoints */
     int (*agent_self)(void *impl, struct buf *ret, struct err *e);
     int (*agent_members)(void *impl, struct buf *ret, struct err *e);

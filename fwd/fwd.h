@@ -3,7 +3,7 @@
  * One view per request.  The first call of an op sends the RPC that answers it and returns
  * -EINPROGRESS; when the reply is there the waker fires, the handler runs again, and the op returns
  * what the server said: the same handlers make the same JSON as on a server (fact: http-api 10,
- * what a client agent forwards).  Blocking is the server's: index and wait travel along.
+ * what a client agent forwards).  Blocking, pages and filters are the server's: they travel along.
  */
 #pragma once
 
@@ -12,8 +12,12 @@
 #include "wire/pool.h"
 
 struct fwd_opts {
+    struct loop *loop;
     struct pool *pool;
     const char *region; /* borrowed */
+    /* a write was done: what the node's index became; may be NULL */
+    void (*on_write)(void *arg, const struct method *m, const char *node_id, uint64_t index);
+    void *arg;
 };
 
 /* A view for this request.  w->fn is called once, from the loop, never from inside an op;

@@ -104,6 +104,36 @@ int node_item_new(const void *packed, size_t n, struct node_item **ret, struct e
     return 0;
 }
 
+int node_item_from_stub(const void *packed, size_t n, struct node_item **ret, struct err *e)
+{
+    struct node_item *it;
+    struct mp_token id;
+    const uint8_t *value;
+    struct mp_in in;
+    size_t len;
+
+    if (n > NODE_PACKED_MAX)
+        return err_set(e, -EMSGSIZE, "node: %zu bytes are more than the limit of %zu", n,
+                       NODE_PACKED_MAX);
+    if (mp_map_find(packed, n, "ID", &value, &len) < 0)
+        return err_set(e, -EBADMSG, "node: an entry of the list has no ID");
+    in = mp_in(value, len);
+    if (mp_next(&in, &id) < 0 || id.type != MP_STR || id.n != UUID_TEXT_LEN)
+        return err_set(e, -EBADMSG, "node: the ID of an entry of the list is no UUID");
+    it = try_alloc(sizeof(*it) + n);
+    if (!it)
+        return err_set(e, -ENOMEM, "out of memory");
+    *it = (struct node_item){.refs = 1, .packed = (const uint8_t *)(it + 1), .packed_len = n};
+    memcpy(it->id, id.p, id.n);
+    memcpy(it + 1, packed, n);
+    if (uuid_parse(it->id, &it->key) < 0) {
+        free(it);
+        return err_set(e, -EBADMSG, "node: the ID of an entry of the list is no UUID");
+    }
+    *ret = it;
+    return 0;
+}
+
 int node_item_from_node(const struct node *n, struct node_item **ret, struct err *e)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(NODE_PACKED_MAX);

@@ -24,7 +24,7 @@ struct node_item {
     const uint8_t *packed; /* owned, in this allocation or one of its own */
     size_t packed_len;
     const char *stub; /* owned; JSON of the list stub without resources and os */
-    size_t stub_len;
+    size_t stub_len;  /* 0: packed is a list stub itself, and all there is */
 };
 
 enum node_status {
@@ -38,6 +38,9 @@ const char *node_status_name(enum node_status s);
 
 /* From packed bytes, which are copied.  Fails with a text when they are no node with a valid id. */
 int node_item_new(const void *packed, size_t n, struct node_item **ret, struct err *e) _must_check_;
+/* From a packed list stub of another server, which is copied: an item that only lists can show. */
+int node_item_from_stub(const void *packed, size_t n, struct node_item **ret,
+                        struct err *e) _must_check_;
 /* from a struct: encodes it first */
 int node_item_from_node(const struct node *n, struct node_item **ret, struct err *e) _must_check_;
 /* A new item with some top-level keys of the packed map replaced. */

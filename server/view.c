@@ -133,14 +133,18 @@ static const char *view_region(void *impl)
     return ((const struct server *)impl)->conf->region;
 }
 
-static const char *view_leader(void *impl)
+static int view_leader(void *impl, const char **ret, struct err *e)
 {
-    return ((const struct server *)impl)->rpc_advertise;
+    (void)e;
+    *ret = ((const struct server *)impl)->rpc_advertise;
+    return 0;
 }
 
-static void view_peers(void *impl, char ***ret, size_t *n)
+static int view_peers(void *impl, char ***ret, size_t *n, struct err *e)
 {
+    (void)e;
     strv_add(ret, n, ((const struct server *)impl)->rpc_advertise);
+    return 0;
 }
 
 static int view_self(void *impl, struct buf *ret, struct err *e)

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "api/members.h"
 #include "base/str.h"
 #include "codec/js.h"
 #include "codec/ops.h"
@@ -44,44 +45,12 @@ static void add_i64(struct buf *b, const char *key, int64_t value)
     buf_printf(b, "%" PRId64, value);
 }
 
-/* "127.0.0.1" in JSON, where the wire has four bytes */
-static void put_member(struct buf *b, const struct server *s, const struct server_member *m)
-{
-    _cleanup_free_ char *host = NULL;
-    uint64_t port;
-
-    server_split_address(s->rpc_advertise, &host, &port);
-    buf_add_byte(b, '{');
-    put_str(b, "Addr", host);
-    add_i64(b, "DelegateCur", (int64_t)m->delegate_cur);
-    add_i64(b, "DelegateMax", (int64_t)m->delegate_max);
-    add_i64(b, "DelegateMin", (int64_t)m->delegate_min);
-    add_str(b, "Name", m->name);
-    add_i64(b, "Port", (int64_t)m->port);
-    add_i64(b, "ProtocolCur", (int64_t)m->protocol_cur);
-    add_i64(b, "ProtocolMax", (int64_t)m->protocol_max);
-    add_i64(b, "ProtocolMin", (int64_t)m->protocol_min);
-    add_str(b, "Status", m->status);
-    buf_add_byte(b, ',');
-    put_key(b, "Tags");
-    js_map(b, &m->tags);
-    buf_add_byte(b, '}');
-}
-
 void view_agent_members(const struct server *s, struct buf *ret)
 {
     struct server_members_response v = {0};
 
     members_fill(s, &v);
-    buf_add_byte(ret, '{');
-    put_key(ret, "Members");
-    buf_add_byte(ret, '[');
-    put_member(ret, s, &v.members[0]);
-    buf_add_byte(ret, ']');
-    add_str(ret, "ServerDC", v.server_dc);
-    add_str(ret, "ServerName", v.server_name);
-    add_str(ret, "ServerRegion", v.server_region);
-    buf_add_byte(ret, '}');
+    members_json(ret, &v);
     ops_clear(&desc_server_members_response, &v);
 }
 
@@ -233,7 +202,7 @@ void view_agent_self(const struct server *s, struct buf *ret)
     buf_add_str(ret, "{\"config\":");
     put_config(ret, s);
     buf_add_str(ret, ",\"member\":");
-    put_member(ret, s, &v.members[0]);
+    member_json(ret, &v.members[0]);
     buf_add_str(ret, ",\"stats\":");
     put_stats(ret, s);
     buf_add_byte(ret, '}');

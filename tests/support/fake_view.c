@@ -143,17 +143,21 @@ static const char *fake_region(void *impl)
     return ((struct fake_view *)impl)->region;
 }
 
-static const char *fake_leader(void *impl)
+static int fake_leader(void *impl, const char **ret, struct err *e)
 {
-    return ((struct fake_view *)impl)->leader;
+    (void)e;
+    *ret = ((struct fake_view *)impl)->leader;
+    return 0;
 }
 
-static void fake_peers(void *impl, char ***ret, size_t *n)
+static int fake_peers(void *impl, char ***ret, size_t *n, struct err *e)
 {
-    const char *leader = fake_leader(impl);
+    const char *leader = ((struct fake_view *)impl)->leader;
 
+    (void)e;
     if (leader)
         strv_add(ret, n, leader);
+    return 0;
 }
 
 static int fake_self(void *impl, struct buf *ret, struct err *e)

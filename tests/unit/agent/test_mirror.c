@@ -131,6 +131,15 @@ static void test_then_the_copy_of_the_server_kept_current(void **state)
     assert_true(meta.index == fake_server_index(f->a));
 }
 
+static const char *leader_of(const struct view *v)
+{
+    const char *leader = NULL;
+    struct err e = {0};
+
+    assert_int_equal(v->ops->leader(v->impl, &leader, &e), 0);
+    return leader;
+}
+
 static void test_while_no_server_answers_its_age_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -145,7 +154,7 @@ static void test_while_no_server_answers_its_age_is_told(void **state)
     assert_false(meta.known_leader);
     assert_in_range(meta.last_contact_ms, 50000, 61000);
     assert_true(meta.index > 0);
-    assert_null(x.v->ops->leader(x.v->impl));
+    assert_null(leader_of(x.v));
 }
 
 static void test_server_that_lost_its_state_is_followed_from_its_new_index(void **state)
@@ -250,13 +259,14 @@ static void test_region_leader_and_peers(void **state)
 {
     struct fixture *f = *state;
     char **peers = NULL;
+    struct err e = {0};
     size_t n = 0;
 
-    assert_null(x.v->ops->leader(x.v->impl));
+    assert_null(leader_of(x.v));
     go(f);
     assert_string_equal(x.v->ops->region(x.v->impl), "global");
-    assert_string_equal(x.v->ops->leader(x.v->impl), fake_server_address(f->a));
-    x.v->ops->peers(x.v->impl, &peers, &n);
+    assert_string_equal(leader_of(x.v), fake_server_address(f->a));
+    assert_int_equal(x.v->ops->peers(x.v->impl, &peers, &n, &e), 0);
     assert_int_equal(n, 1);
     assert_string_equal(peers[0], fake_server_address(f->a));
     strv_done(&peers, &n);

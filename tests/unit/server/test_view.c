@@ -266,12 +266,15 @@ static void test_leader_peers_region(void **state)
 {
     struct harness *h = *state;
     const struct view_ops *v = h->server->view.ops;
+    const char *leader = NULL;
     char **peers = NULL;
+    struct err e = {0};
     size_t n = 0;
 
     assert_string_equal(v->region(h->server), "global");
-    assert_string_equal(v->leader(h->server), HARNESS_RPC);
-    v->peers(h->server, &peers, &n);
+    assert_int_equal(v->leader(h->server, &leader, &e), 0);
+    assert_string_equal(leader, HARNESS_RPC);
+    assert_int_equal(v->peers(h->server, &peers, &n, &e), 0);
     assert_int_equal(n, 1);
     assert_string_equal(peers[0], HARNESS_RPC);
     strv_done(&peers, &n);
