@@ -53,5 +53,6 @@ enum {
 #define NODE_META_MAX      ((size_t)64 * KIB) /* keys and values that were set at run time */
 #define FLAPPING_MAX       256  /* facts of a node that are watched for changing again and again */
 #define EVENT_TEXT_MAX     ((size_t)1024) /* bytes of a message or detail that an agent sends */
+#define DISKS_MAX          256  /* mounted file systems whose usage is told */
 #define PROBE_RECORD_MAX   ((size_t)1 * MIB) /* one probe's result on its pipe */
 #define PROBE_OUTPUT_MAX   ((size_t)8 * MIB) /* all that one probe child may write */

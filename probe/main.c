@@ -2,6 +2,7 @@
  *
  *     picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]
  *     picket-probe -resolve HOST PORT
+ *     picket-probe -disks ALLOC_DIR
  *
  * Everything that may hang or crash while looking at a host happens in this process: picketd runs
  * it with a deadline (fingerprint/run), people run it by hand.  It keeps only the capabilities that
@@ -22,6 +23,7 @@
 #include "codec/mp.h"
 #include "codec/ops.h"
 #include "drivers/driver.h"
+#include "fingerprint/disks.h"
 #include "fingerprint/probe.h"
 #include "probe/resolve.h"
 
@@ -29,7 +31,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct options {
     const char *root, *conf;
-    bool list, json, resolve, version;
+    bool list, json, resolve, disks, version;
     char *const *names;        /* what stands behind the flags */
     const struct probe **rows; /* owned array of borrowed rows, in table order */
     size_t n_rows;
@@ -140,7 +142,7 @@ static int read_conf(const char *from, struct probe_conf *conf, struct err *e)
 /* Gives up every capability that no selected row asks for, for good. */
 static int drop_rights(const struct options *o, struct err *e)
 {
-    uint64_t keep = 0;
+    uint64_t keep = o->disks ? PROBE_CAP(CAP_DAC_READ_SEARCH) : 0;
     cap_t caps;
     int r = 0;
 
@@ -264,6 +266,27 @@ static int run_rows(const struct options *o, const struct probe_conf *conf)
     return out.broken ? EXIT_FAILED : EXIT_OK;
 }
 
+/* --- disks --- */
+
+static void put_disk(void *arg, const struct host_disk_stats *s)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(PROBE_RECORD_MAX);
+
+    mp_encode(&b, &desc_host_disk_stats, s);
+    if (buf_ok(&b) == 0)
+        put(arg, b.p, b.len);
+}
+
+/* one msgpack record for each file system */
+static int print_disks(const struct options *o, struct err *e)
+{
+    struct probe_ctx ctx = {.root = o->root};
+    struct output out = {0};
+    int r = disks_read(&ctx, o->names[0], put_disk, &out);
+
+    return r < 0 ? err_errno(e, r, "mount table") : 0;
+}
+
 /* --- command line --- */
 
 static int usage(const char *what)
@@ -272,6 +295,7 @@ static int usage(const char *what)
                   "picket-probe: %s\n"
                   "usage: picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]\n"
                   "       picket-probe -resolve HOST PORT\n"
+                  "       picket-probe -disks ALLOC_DIR\n"
                   "       picket-probe -version\n",
                   what);
     return EXIT_USAGE;
@@ -290,6 +314,8 @@ static int parse_args(struct options *o, int argc, char **argv)
             o->json = true;
         else if (str_eq(flag, "-resolve"))
             o->resolve = true;
+        else if (str_eq(flag, "-disks"))
+            o->disks = true;
         else if (str_eq(flag, "-version"))
             o->version = true;
         else if (str_eq(flag, "-root") && i + 1 < argc)
@@ -302,6 +328,10 @@ static int parse_args(struct options *o, int argc, char **argv)
     if (o->resolve) {
         o->names = argv + i;
         return argc - i == 2 ? EXIT_OK : usage("-resolve takes a host and a port");
+    }
+    if (o->disks) {
+        o->names = argv + i;
+        return argc - i == 1 ? EXIT_OK : usage("-disks takes the allocations' folder");
     }
     o->json = o->json || isatty(STDOUT_FILENO);
     return select_rows(o, argv + i, (size_t)(argc - i));
@@ -319,10 +349,11 @@ int main(int argc, char **argv)
     else if (code == EXIT_OK && o.list)
         list_rows();
     else if (code == EXIT_OK && (read_conf(o.conf, &conf, &e) < 0 || drop_rights(&o, &e) < 0 ||
+                                 (o.disks && print_disks(&o, &e) < 0) ||
                                  (o.resolve && resolve_print(o.names[0], o.names[1], &e) < 0))) {
         (void)fprintf(stderr, "picket-probe: %s\n", e.text);
         code = EXIT_FAILED;
-    } else if (code == EXIT_OK && !o.resolve) {
+    } else if (code == EXIT_OK && !o.resolve && !o.disks) {
         code = run_rows(&o, &conf);
     }
     ops_clear(&desc_probe_conf, &conf);
