@@ -65,19 +65,34 @@ static void on_done(void *arg, enum rpc_result how, const char *text, const uint
     ops_clear(d, obj);
 }
 
-void call_start(struct call *c, const char *method, const struct desc *request, const void *arg,
-                const struct desc *reply, uint64_t timeout_ns,
-                void (*done)(void *arg, enum call_result how, const char *text, void *obj))
+static void start(struct call *c, const char *method, const struct desc *request, const void *arg,
+                  unsigned flags, uint64_t timeout_ns)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(RPC_BODY_MAX);
 
     call_cancel(c);
     mp_encode(&b, request, arg);
+    c->pc = pool_call(c->pool, method, b.p, b.len, flags, timeout_ns, on_done, c);
+}
+
+/* nearly everything an agent asks for may be sent twice: registering, beating, reporting the same
+ * state and reading change nothing the second time */
+void call_start(struct call *c, const char *method, const struct desc *request, const void *arg,
+                const struct desc *reply, uint64_t timeout_ns,
+                void (*done)(void *arg, enum call_result how, const char *text, void *obj))
+{
     c->reply = reply;
     c->done = done;
-    /* everything an agent asks for may be sent twice: registering, beating, reporting the same
-     * state and reading change nothing the second time */
-    c->pc = pool_call(c->pool, method, b.p, b.len, POOL_READ, timeout_ns, on_done, c);
+    start(c, method, request, arg, POOL_READ, timeout_ns);
+}
+
+void call_start_once(struct call *c, const char *method, const struct desc *request,
+                     const void *arg, const struct desc *reply, uint64_t timeout_ns,
+                     void (*done)(void *arg, enum call_result how, const char *text, void *obj))
+{
+    c->reply = reply;
+    c->done = done;
+    start(c, method, request, arg, 0, timeout_ns);
 }
 
 void call_cancel(struct call *c)

@@ -36,6 +36,11 @@ void call_init(struct call *c, struct pool *pool, void *arg);
 void call_start(struct call *c, const char *method, const struct desc *request, const void *arg,
                 const struct desc *reply, uint64_t timeout_ns,
                 void (*done)(void *arg, enum call_result how, const char *text, void *obj));
+/* The same for what must not happen twice: it is not sent again when the connection is lost, and
+ * whether it was done is then not known (call_lost()). */
+void call_start_once(struct call *c, const char *method, const struct desc *request,
+                     const void *arg, const struct desc *reply, uint64_t timeout_ns,
+                     void (*done)(void *arg, enum call_result how, const char *text, void *obj));
 void call_cancel(struct call *c);
 static inline bool call_busy(const struct call *c)
 {

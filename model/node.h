@@ -204,4 +204,9 @@ bool node_placement_changed(const struct node *a, const struct node *b);
 /* Whether an agent must register again: everything it sends, but for driver UpdateTime and
  * unique.storage.bytesfree (design decision 4). */
 bool node_registration_changed(const struct node *a, const struct node *b);
+/* The same one by one, as "Attributes.os.version", "Drivers.docker", "HostVolumes.data",
+ * "NodeResources.Devices", "NodeClass"; a driver's attributes count as the driver, which may so be
+ * told twice. */
+void node_each_change(const struct node *a, const struct node *b,
+                      void (*fn)(void *arg, const char *fact), void *arg);
 struct driver_info *node_driver(const struct node *n, const char *name); /* borrowed or NULL */

@@ -1,5 +1,6 @@
 #include "tests/support/fake_server.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,9 @@ struct fake_server {
     char *back_error; /* NULL = no answer yet */
     char *fail_method, *fail_text;
     unsigned fail_n;
+    struct node_event *events; /* every one that was accepted, in order */
+    size_t n_events;
+    unsigned lose_n; /* so many Node.EmitEvents are done and not answered */
 };
 
 static void serve(struct fake_server *s, struct rpc_request *q);
@@ -107,7 +111,7 @@ static void hold(struct fake_server *s, struct rpc_request *q)
     struct held *h = xnew0(struct held);
 
     h->q = q;
-    h->mute = s->mute;
+    h->mute = s->mute || str_eq(q->method, "Node.EmitEvents");
     q->on_gone = on_gone;
     q->arg = h;
     list_append(&s->held, &h->link);
@@ -165,8 +169,11 @@ static void do_register(struct fake_server *s, struct rpc_request *q)
     } else if (s->node && !str_eq(s->node->secret_id, r.node->secret_id)) {
         rpc_fail(q, TEXT_SECRET_MISMATCH_REGISTER);
     } else {
-        if (s->node) /* since 1.3.10 */
+        if (s->node) { /* since 1.3.10 */
             str_set(&r.node->status, s->node->status);
+            for (size_t i = 0; i < s->node->n_events; i++)
+                node_add_event(r.node, &s->node->events[i]);
+        }
         (void)node_free(s->node);
         s->node = steal_ptr(&r.node);
         node_changed(s);
@@ -367,6 +374,53 @@ static void do_update_alloc(struct fake_server *s, struct rpc_request *q)
     ops_clear(&desc_alloc_update_request, &r);
 }
 
+/* body: the map of the request; keeps what is for the node it knows */
+static int take_events(struct fake_server *s, const struct bytes *body)
+{
+    const uint8_t *p;
+    size_t len;
+    struct mp_token t;
+    struct mp_in in;
+
+    if (!s->node || mp_map_find(body->p, body->n, s->node->id, &p, &len) < 0)
+        return -ENOENT;
+    in = mp_in(p, len);
+    if (mp_next(&in, &t) < 0 || t.type != MP_ARRAY)
+        return -EBADMSG;
+    for (size_t i = 0; i < t.n; i++) {
+        struct node_event *ev = vec_add(&s->events, &s->n_events);
+        struct err e = {0};
+
+        if (mp_decode_at(&desc_node_event, &in, ev, &e) < 0)
+            return -EBADMSG;
+        node_add_event(s->node, ev);
+    }
+    return 0;
+}
+
+static void do_emit_events(struct fake_server *s, struct rpc_request *q)
+{
+    struct emit_node_events_request r = {0};
+    struct write_meta out = {0};
+    struct err e = {0};
+    int err;
+
+    if (mp_decode(&desc_emit_node_events_request, q->body, q->body_len, &r, &e) < 0) {
+        rpc_fail_close(q, e.text);
+    } else if (!is_allowed(s, r.w.auth_token)) {
+        rpc_fail(q, TEXT_PERMISSION_DENIED);
+    } else if ((err = take_events(s, &r.node_events)) < 0) {
+        rpc_fail(q, err == -ENOENT ? TEXT_NODE_NOT_FOUND : TEXT_NO_EVENTS);
+    } else if (s->lose_n > 0) {
+        s->lose_n--;
+        hold(s, q);
+    } else {
+        out.index = ++s->index;
+        answer(s, q, &desc_write_meta, &out);
+    }
+    ops_clear(&desc_emit_node_events_request, &r);
+}
+
 static const struct {
     const char *method;
     void (*fn)(struct fake_server *s, struct rpc_request *q);
@@ -377,6 +431,7 @@ static const struct {
     {"Node.GetClientAllocs", do_get_client_allocs},
     {"Alloc.GetAllocs",      do_get_allocs       },
     {"Node.UpdateAlloc",     do_update_alloc     },
+    {"Node.EmitEvents",      do_emit_events      },
 };
 
 static void serve(struct fake_server *s, struct rpc_request *q)
@@ -499,6 +554,9 @@ struct fake_server *fake_server_free(struct fake_server *s)
     (void)node_free(s->node);
     strv_done(&s->servers, &s->n_servers);
     free(s->identity);
+    for (size_t i = 0; i < s->n_events; i++)
+        ops_clear(&desc_node_event, &s->events[i]);
+    free(s->events);
     free(s->back_error);
     free(s->fail_method);
     free(s->fail_text);
@@ -595,6 +653,17 @@ void fake_server_fail(struct fake_server *s, const char *method, const char *tex
     str_set(&s->fail_method, method);
     str_set(&s->fail_text, text);
     s->fail_n = n;
+}
+
+const struct node_event *fake_server_events(const struct fake_server *s, size_t *ret_n)
+{
+    *ret_n = s->n_events;
+    return s->events;
+}
+
+void fake_server_lose_events(struct fake_server *s, unsigned n)
+{
+    s->lose_n = n;
 }
 
 void fake_server_mute(struct fake_server *s, bool mute)

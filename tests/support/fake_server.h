@@ -36,6 +36,8 @@ const char *fake_server_node_status(const struct fake_server *s); /* "" when it 
 void fake_server_set_node_status(struct fake_server *s, const char *status);
 void fake_server_set_secret(struct fake_server *s, const char *secret); /* of the stored node */
 uint64_t fake_server_index(const struct fake_server *s);
+/* all node events that were ever accepted, in order; borrowed until the next one */
+const struct node_event *fake_server_events(const struct fake_server *s, size_t *ret_n);
 
 /* how it behaves */
 void fake_server_set_ttl(struct fake_server *s, int64_t ns);
@@ -47,6 +49,8 @@ void fake_server_set_identity(struct fake_server *s, const char *jwt); /* handed
 void fake_server_set_strict(struct fake_server *s, bool strict);
 /* the next n calls of a method (NULL = any) are answered by this error */
 void fake_server_fail(struct fake_server *s, const char *method, const char *text, unsigned n);
+/* the next n Node.EmitEvents are done, but never answered */
+void fake_server_lose_events(struct fake_server *s, unsigned n);
 void fake_server_mute(struct fake_server *s, bool mute);  /* takes requests, answers none */
 void fake_server_garbage(struct fake_server *s, bool on); /* answers bodies of the wrong shape */
 
