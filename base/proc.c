@@ -23,13 +23,15 @@ struct proc {
     struct proc_opts o; /* argv, envp, input are not valid after the start */
     pid_t pid;
     struct child_watch *watch; /* NULL when reaped */
-    int out_fd, err_fd;
+    int out_fd, err_fd, exec_fd;
     struct io out, err;
     struct timer timer; /* the deadline; after the kill, when to give up waiting */
     size_t out_total;
     char tail[TAIL_MAX + 1];
     size_t tail_len;
-    char *wait_text;   /* owned; NULL = "" */
+    char *path;      /* owned; the program */
+    char *wait_text; /* owned; NULL = "" */
+    size_t wait_tree;
     enum proc_end how; /* why it was killed */
     bool killed, ended;
     unsigned busy; /* callbacks in progress */
@@ -43,6 +45,8 @@ static struct list abandoned = LIST_INIT(abandoned);
 static void kill_group(const struct proc *p)
 {
     (void)kill(-p->pid, SIGKILL);
+    (void)kill(p->pid,
+               SIGKILL); /* takes its PID namespace with it, should it have left its group */
 }
 
 static void close_pipes(struct proc *p)
@@ -57,6 +61,8 @@ static void destroy(struct proc *p)
 {
     close_pipes(p);
     timer_stop(&p->timer);
+    p->exec_fd = fd_close(p->exec_fd);
+    free(p->path);
     free(p->wait_text);
     free(p);
 }
@@ -196,6 +202,8 @@ static void remember_wait(struct proc *p)
 {
     char *text = proc_describe_wait(p->pid);
 
+    if (!p->killed)
+        p->wait_tree = proc_count_tree(p->pid);
     if (*text || !p->wait_text) {
         free(p->wait_text);
         p->wait_text = text;
@@ -218,10 +226,42 @@ static void on_timer(void *arg)
     leave(p);
 }
 
+/* the program never ran: then its stderr is empty, and what exec said is put there */
+static bool not_run(struct proc *p, int wait_status, int *ret_errno)
+{
+    struct err e = {0};
+    int r;
+
+    if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != SPAWN_EXIT_NOT_RUN)
+        return false;
+    r = spawn_error(p->exec_fd);
+    if (r == 0)
+        return false;
+    (void)err_errno(&e, r, "cannot run %s", p->path);
+    tail_add(p, e.text, strlen(e.text));
+    *ret_errno = -r;
+    return true;
+}
+
+static void end_of(struct proc *p, int wait_status)
+{
+    int error = 0;
+
+    while (read_err(p))
+        ;
+    while (!p->doomed && read_out(p)) /* at most output_max */
+        ;
+    if (not_run(p, wait_status, &error))
+        finish(p, PROC_NOT_RUN, error);
+    else if (WIFEXITED(wait_status))
+        finish(p, p->killed ? p->how : PROC_EXITED, WEXITSTATUS(wait_status));
+    else
+        finish(p, p->killed ? p->how : PROC_SIGNALED, WTERMSIG(wait_status));
+}
+
 static void on_reaped(void *arg, pid_t pid, int wait_status)
 {
     struct proc *p = arg;
-    bool exited = WIFEXITED(wait_status);
 
     (void)pid;
     p->watch = NULL;
@@ -232,20 +272,10 @@ static void on_reaped(void *arg, pid_t pid, int wait_status)
         return;
     }
     enter(p);
-    if (p->ended) {
-        if (p->o.on_gone)
-            p->o.on_gone(p->o.arg);
-    } else {
-        while (read_err(p))
-            ;
-        while (!p->doomed && read_out(p)) /* at most output_max */
-            ;
-        finish(p,
-               p->killed ? p->how
-               : exited  ? PROC_EXITED
-                         : PROC_SIGNALED,
-               exited ? WEXITSTATUS(wait_status) : WTERMSIG(wait_status));
-    }
+    if (!p->ended)
+        end_of(p, wait_status);
+    else if (p->o.on_gone)
+        p->o.on_gone(p->o.arg);
     leave(p);
 }
 
@@ -257,6 +287,11 @@ pid_t proc_pid(const struct proc *p)
 const char *proc_wait_text(const struct proc *p)
 {
     return p->wait_text ? p->wait_text : "";
+}
+
+size_t proc_wait_tree(const struct proc *p)
+{
+    return p->wait_tree;
 }
 
 void proc_set_deadline(struct proc *p, uint64_t in_ns)
@@ -297,13 +332,15 @@ int proc_start(struct loop *l, const struct proc_opts *o, struct proc **ret, str
     int r = spawn_child(o, &child);
 
     if (r < 0)
-        return err_errno(e, r, "cannot run %s", o->argv[0]);
+        return err_errno(e, r, "cannot start a process for %s", o->argv[0]);
     p = xnew0(struct proc);
     p->loop = l;
     p->o = *o;
     p->pid = child.pid;
     p->out_fd = child.out_fd;
     p->err_fd = child.err_fd;
+    p->exec_fd = child.exec_fd;
+    p->path = xstrdup(o->argv[0]);
     timer_init(l, &p->timer, "child deadline", on_timer, p);
     r = proc_watch(p);
     if (r < 0) {

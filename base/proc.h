@@ -7,6 +7,13 @@
  * child in an uninterruptible wait does not die from it: on_end is then called with PROC_HUNG and
  * the child is left behind, still watched, until it does end (on_gone).
  *
+ * Where we have the right to (CAP_SYS_ADMIN), the child is also the first process of a PID
+ * namespace of its own, still with the host's /proc: nothing that it starts outlives it, not even
+ * what left its group and session.  For the child this means: getpid() is 1, getppid() 0, orphans
+ * become its zombies, and signals that processes of its namespace send it count only when it
+ * handles them (abort() then ends as SIGSEGV).  Elsewhere processes that call setsid() escape, and
+ * procs_max is the one ceiling on their number; it does not hold for uid 0.
+ *
  * SIGCHLD must be blocked (loop_block_signals).
  */
 #pragma once
@@ -16,7 +23,10 @@
 
 struct proc;
 
-enum { PROC_INPUT_MAX = 64 * 1024 };
+enum {
+    PROC_INPUT_MAX = 64 * 1024,
+    PROC_TREE_MAX = 256, /* processes that are counted; reading one costs some 10 us */
+};
 
 enum proc_end {
     PROC_EXITED,    /* status = exit code */
@@ -24,6 +34,7 @@ enum proc_end {
     PROC_TIMED_OUT, /* killed at the deadline */
     PROC_TOO_MUCH,  /* wrote more than allowed; killed */
     PROC_HUNG,      /* killed, but did not die within two seconds */
+    PROC_NOT_RUN,   /* the program could not be executed: status = errno, stderr_tail a sentence */
 };
 
 struct proc_opts {
@@ -32,6 +43,7 @@ struct proc_opts {
     uint64_t deadline_ns;    /* 0 = none */
     size_t output_max;       /* bytes of stdout */
     size_t memory_max;       /* RLIMIT_AS in bytes; 0 = none */
+    unsigned procs_max;      /* processes it may start; 0 = any number */
     const char *cwd;         /* NULL = keep */
     const void *input;       /* stdin content, at most PROC_INPUT_MAX; NULL = none */
     size_t input_len;
@@ -44,7 +56,8 @@ struct proc_opts {
     void *arg;
 };
 
-/* starts it; -ENOENT, -EACCES ... when it cannot be executed (reported by the exec itself) */
+/* Starts it; fails when there can be no process.  That the program cannot be executed shows later:
+ * PROC_NOT_RUN (an exec may hang, and nobody waits for it). */
 int proc_start(struct loop *l, const struct proc_opts *o, struct proc **ret,
                struct err *e) _must_check_;
 pid_t proc_pid(const struct proc *p);
@@ -53,11 +66,16 @@ void proc_set_deadline(struct proc *p, uint64_t in_ns);
 /* what the child was waiting for when its deadline passed (proc_describe_wait); "" before. Borrowed
  * until proc_free(). */
 const char *proc_wait_text(const struct proc *p);
+/* how many processes it had started that were there then; at most PROC_TREE_MAX */
+size_t proc_wait_tree(const struct proc *p);
 /* kills the group, forgets the callbacks and frees it (the child is reaped in the background);
  * NULL-safe; returns NULL.  Also right inside every callback. */
 struct proc *proc_free(struct proc *p);
 
 /* What a process hangs on, for people: state, kernel wait channel, system call with the file behind
- * its first descriptor where there is one.  Never touches the memory of the process, whose locks
- * may be what it hangs on.  Owned by the caller; "" when nothing can be read. */
+ * its first descriptor where there is one; of one that runs the CPU time it has used.  Never
+ * touches the memory of the process, whose locks may be what it hangs on.  Owned by the caller; ""
+ * when nothing can be read. */
 char *proc_describe_wait(pid_t pid) _must_check_;
+/* how many processes below it there are, at most PROC_TREE_MAX */
+size_t proc_count_tree(pid_t pid);

@@ -62,18 +62,46 @@ static char *read_proc(pid_t pid, const char *name)
     return text;
 }
 
-/* "D (disk sleep)" from the status file */
-static void add_state(struct buf *b, pid_t pid)
+/* CPU time used so far, in clock ticks: fields 14 and 15 of the stat file, counted behind the name,
+ * which may hold anything */
+static bool read_cpu_ticks(pid_t pid, uint64_t *ret)
+{
+    _cleanup_free_ char *text = read_proc(pid, "stat");
+    const char *at = text ? strrchr(text, ')') : NULL;
+    unsigned long long user, system;
+
+    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+                      &system) != 2)
+        return false;
+    *ret = user + system;
+    return true;
+}
+
+/* one that runs waits for nothing: what it has used says whether it spins or did not get its turn
+ */
+static void add_cpu(struct buf *b, pid_t pid)
+{
+    long per_sec = sysconf(_SC_CLK_TCK);
+    uint64_t ticks;
+
+    if (per_sec > 0 && read_cpu_ticks(pid, &ticks))
+        buf_printf(b, ", on the CPU for %llu ms so far",
+                   (unsigned long long)(ticks * 1000 / (uint64_t)per_sec));
+}
+
+/* "D (disk sleep)" from the status file; returns its letter, 0 when it cannot be read */
+static char add_state(struct buf *b, pid_t pid)
 {
     _cleanup_free_ char *text = read_proc(pid, "status");
     const char *at = text ? strstr(text, "\nState:") : NULL;
 
     if (!at)
-        return;
+        return 0;
     at += strlen("\nState:");
     at += strspn(at, " \t");
     buf_add_str(b, "state ");
     buf_add(b, at, strcspn(at, "\n"));
+    return *at;
 }
 
 static void add_channel(struct buf *b, pid_t pid)
@@ -128,11 +156,40 @@ static void add_call(struct buf *b, pid_t pid)
 char *proc_describe_wait(pid_t pid)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(WAIT_TEXT_MAX);
+    char state = add_state(&b, pid);
 
-    add_state(&b, pid);
-    if (b.len > 0) {
+    if (state == 'R') {
+        add_cpu(&b, pid);
+    } else if (state) {
         add_channel(&b, pid);
         add_call(&b, pid);
     }
     return (char *)buf_take(&b, NULL);
+}
+
+/* appends the children of one process to the list, as far as there is room */
+static size_t add_children(pid_t pid, pid_t *list, size_t n)
+{
+    _cleanup_free_ char *name = xasprintf("task/%d/children", (int)pid);
+    _cleanup_free_ char *text = read_proc(pid, name);
+    char **numbers = NULL;
+    size_t n_numbers = 0;
+    uint64_t child;
+
+    strv_split(str_or_empty(text), " ", &numbers, &n_numbers);
+    for (size_t i = 0; i < n_numbers && n < PROC_TREE_MAX; i++)
+        if (parse_u64(numbers[i], &child) == 0 && child <= INT32_MAX)
+            list[n++] = (pid_t)child;
+    strv_done(&numbers, &n_numbers);
+    return n;
+}
+
+size_t proc_count_tree(pid_t pid)
+{
+    pid_t list[PROC_TREE_MAX];
+    size_t n = add_children(pid, list, 0);
+
+    for (size_t i = 0; i < n && n < PROC_TREE_MAX; i++)
+        n = add_children(list[i], list, n);
+    return n;
 }

@@ -3,16 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
-
-enum { EXEC_WAIT_MSEC = 200 }; /* longest wait for the child's exec to succeed or fail */
 
 struct start {
     const struct proc_opts *o;
@@ -98,7 +97,8 @@ static int start_prepare(struct start *s)
     r = make_pipe(s->exec_err);
     if (r < 0)
         return r;
-    if (fcntl(s->out[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(s->err[0], F_SETFL, O_NONBLOCK) < 0)
+    if (fcntl(s->out[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(s->err[0], F_SETFL, O_NONBLOCK) < 0 ||
+        fcntl(s->exec_err[0], F_SETFL, O_NONBLOCK) < 0)
         return -errno;
     return 0;
 }
@@ -126,15 +126,39 @@ static void child_reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The parent may have died before we asked to be told.  It is the one reader of this pipe; its
+ * number tells nothing, because seen from a PID namespace of our own it is 0. */
+static bool child_is_orphan(struct start *s)
+{
+    struct pollfd pfd = {.fd = s->exec_err[1]};
+
+    s->exec_err[0] = fd_close(s->exec_err[0]);
+    return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLERR);
+}
+
+/* RLIMIT_NPROC counts all processes of a user; those there are now are not ours to forbid. */
+static int child_limit_procs(unsigned procs_max)
+{
+    struct sysinfo si;
+    struct rlimit rl;
+
+    if (sysinfo(&si) < 0 || getrlimit(RLIMIT_NPROC, &rl) < 0)
+        return -errno;
+    rl.rlim_max = MIN(rl.rlim_max, (rlim_t)si.procs + procs_max);
+    rl.rlim_cur = rl.rlim_max;
+    return setrlimit(RLIMIT_NPROC, &rl) < 0 ? -errno : 0;
+}
+
 /* Between fork and exec in a program with threads: only what is safe in a signal handler. */
-static int child_setup(const struct start *s, pid_t parent)
+static int child_setup(struct start *s)
 {
     struct rlimit as = {.rlim_cur = s->o->memory_max, .rlim_max = s->o->memory_max};
+    int r;
 
     (void)setpgid(0, 0);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return -errno;
-    if (getppid() != parent)
+    if (child_is_orphan(s))
         return -ECHILD;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
@@ -144,56 +168,61 @@ static int child_setup(const struct start *s, pid_t parent)
     child_close_rest();
     if (s->o->cwd && chdir(s->o->cwd) < 0)
         return -errno;
+    r = s->o->procs_max ? child_limit_procs(s->o->procs_max) : 0;
+    if (r < 0)
+        return r;
     if (s->o->memory_max && setrlimit(RLIMIT_AS, &as) < 0)
         return -errno;
     child_reset_signals();
     return 0;
 }
 
-static _Noreturn void child_run(const struct start *s, pid_t parent)
+static _Noreturn void child_run(struct start *s)
 {
     char *const *argv = (char *const *)(uintptr_t)s->o->argv;
     char *const *envp = s->o->envp ? (char *const *)(uintptr_t)s->o->envp : environ;
-    int r = child_setup(s, parent);
+    int r = child_setup(s);
 
     if (r == 0) {
         (void)execve(argv[0], argv, envp);
         r = -errno;
     }
     (void)!write(s->exec_err[1], &r, sizeof(r));
-    _exit(127);
+    _exit(SPAWN_EXIT_NOT_RUN);
+}
+
+/* As the first process of a PID namespace of its own the child cannot leave anything behind: when
+ * it ends, by itself or by our SIGKILL, the kernel kills all that it started, whatever group or
+ * session they went to.  Only the privileged may make one; the others' children are held together
+ * by their process group alone. */
+static pid_t fork_contained(void)
+{
+#ifndef __SANITIZE_THREAD__ /* its runtime must see the fork */
+    long pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (pid >= 0 || errno == EAGAIN || errno == ENOMEM)
+        return (pid_t)pid;
+#endif
+    return fork();
 }
 
 /* All signals are blocked around the fork: none of our handlers may run in the child. */
-static pid_t start_fork(const struct start *s)
+static pid_t start_fork(struct start *s)
 {
-    pid_t parent = getpid(), pid;
     sigset_t all, old;
     int saved;
+    pid_t pid;
 
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &old);
-    pid = fork();
+    pid = fork_contained();
     if (pid == 0)
-        child_run(s, parent);
+        child_run(s);
     saved = errno;
     (void)sigprocmask(SIG_SETMASK, &old, NULL);
     if (pid > 0)
         (void)setpgid(pid, pid);
     return pid < 0 ? -saved : pid;
-}
-
-/* What exec said.  A binary on a file system that hangs counts as started: the deadline is for it.
- */
-static int start_wait_exec(struct start *s)
-{
-    struct pollfd pfd = {.fd = s->exec_err[0], .events = POLLIN};
-    int r = 0;
-
-    s->exec_err[1] = fd_close(s->exec_err[1]);
-    if (poll(&pfd, 1, EXEC_WAIT_MSEC) <= 0)
-        return 0;
-    return read(s->exec_err[0], &r, sizeof(r)) == sizeof(r) ? r : 0;
 }
 
 int spawn_child(const struct proc_opts *o, struct spawned *ret)
@@ -208,12 +237,20 @@ int spawn_child(const struct proc_opts *o, struct spawned *ret)
 
     if (r == 0) {
         pid = start_fork(&s);
-        r = pid < 0 ? pid : start_wait_exec(&s);
+        r = pid < 0 ? pid : 0;
     }
     if (r == 0)
-        *ret = (struct spawned){pid, steal_fd(&s.out[0]), steal_fd(&s.err[0])};
-    else if (pid > 0)
-        (void)waitpid(pid, NULL, 0); /* its exec failed: it is on its way out */
+        *ret = (struct spawned){.pid = pid,
+                                .out_fd = steal_fd(&s.out[0]),
+                                .err_fd = steal_fd(&s.err[0]),
+                                .exec_fd = steal_fd(&s.exec_err[0])};
     start_done(&s);
     return r;
+}
+
+int spawn_error(int exec_fd)
+{
+    int r = 0;
+
+    return read(exec_fd, &r, sizeof(r)) == sizeof(r) ? r : 0;
 }

@@ -64,12 +64,18 @@ enum probe_class {
     PROBE_SLOW, /* talks to a daemon or a file system that may hang: a child of its own */
 };
 
+/* Ceilings of a row that names none.  picket-probe gets along with 8 MB; the rest is room for what
+ * the C library loads behind our back (name services, locales). */
+enum { PROBE_MEMORY_MB = 128, PROBE_OUTPUT_KB = 2048 };
+
 struct probe {
     const char *name;
     const char *summary; /* one line of help */
     enum probe_class class;
     unsigned deadline_ms;
     unsigned period_sec; /* 0 = once and on reload */
+    unsigned memory_mb;  /* address space it may use; 0 = PROBE_MEMORY_MB */
+    unsigned output_kb;  /* all that it may write, partial results too; 0 = PROBE_OUTPUT_KB */
     uint64_t caps;       /* PROBE_CAP() bits it needs; every other capability is dropped */
     int (*run)(struct probe_ctx *ctx, struct fp *fp); /* 0, or what fp_fail() returned */
 };

@@ -9,10 +9,12 @@
 #include "fingerprint/group.h"
 
 enum {
-    RETRY_SEC = 60,          /* a probe without a period that gave no result */
-    AFTER_HANG_SEC = 1,      /* when a child that hung is gone */
-    JITTER_PERCENT = 10,     /* of a period, either way */
-    SILENT_CHILDREN_MAX = 2, /* children in a row without any answer: it is not the row's fault */
+    RETRY_SEC = 60,      /* a probe without a period that goes on to give no result */
+    AFTER_HANG_SEC = 1,  /* when a child that hung is gone */
+    LATE_MSEC = 200,     /* a fast probe needs 1 ms, on a very busy machine 50 */
+    JITTER_PERCENT = 10, /* of a period, either way */
+    SHARED_TRIES = 2,    /* children in a row that may end without any answer before each row gets
+                            its own */
 };
 
 struct row {
@@ -28,6 +30,8 @@ struct row {
     bool busy;       /* a child has yet to answer it, or hangs on it */
     bool again;      /* the configuration has changed since it was started */
     bool tried;      /* has had its first outcome */
+    bool late;
+    unsigned failures; /* in a row */
 };
 
 /* one child and what the plan needs to know of it */
@@ -41,6 +45,8 @@ struct turn {
     uint64_t from_ns;
     unsigned jitter_percent; /* 90 .. 110, the same for all so that they stay together */
     unsigned silent;         /* children before this one, in a row, that answered nothing */
+    size_t at;               /* row that is due next */
+    struct timer late;       /* fast rows: armed while one is due */
     struct row *hung;        /* the row that keeps it from ending */
 };
 
@@ -79,15 +85,24 @@ static void plan(struct probe_run *r)
         timer_set_at(&r->timer, next);
 }
 
+/* 1, 2, 4 ... seconds, at most the period */
+static uint64_t retry_sec(const struct row *row)
+{
+    unsigned doubled = MIN(row->failures, 16U);
+    uint64_t most = row->probe->period_sec ? row->probe->period_sec : RETRY_SEC;
+
+    return MIN(UINT64_C(1) << (doubled ? doubled - 1 : 0), most);
+}
+
 static uint64_t next_due(const struct row *row, const struct turn *t)
 {
     uint64_t sec = row->probe->period_sec;
 
     if (row->again)
         return clock_boot_ns();
-    if (sec == 0 && row->state == PROBE_GOOD)
-        return UINT64_MAX;
-    return t->from_ns + (sec ? sec : RETRY_SEC) * NSEC_PER_SEC / 100 * t->jitter_percent;
+    if (row->state == PROBE_GOOD)
+        return sec ? t->from_ns + sec * NSEC_PER_SEC / 100 * t->jitter_percent : UINT64_MAX;
+    return clock_boot_ns() + retry_sec(row) * NSEC_PER_SEC / 100 * t->jitter_percent;
 }
 
 static void on_timer(void *arg)
@@ -115,15 +130,22 @@ static void on_timer(void *arg)
 
 /* --- outcomes --- */
 
-static void tell(struct probe_run *r, struct row *row)
+static void notify(struct probe_run *r, const struct row *row)
 {
     struct probe_status st;
-    bool all = true;
 
-    row->tried = true;
     probe_run_status(r, (size_t)(row - r->rows), &st);
     if (r->o.on_change)
         r->o.on_change(r->o.arg, &st);
+}
+
+static void tell(struct probe_run *r, struct row *row)
+{
+    bool all = true;
+
+    row->tried = true;
+    row->late = false;
+    notify(r, row);
     for (size_t i = 0; i < r->o.n_rows; i++)
         all = all && r->rows[i].tried;
     if (!all || r->first_done)
@@ -136,6 +158,7 @@ static void tell(struct probe_run *r, struct row *row)
 static void set_outcome(struct row *row, enum probe_state state, const char *reason)
 {
     row->state = state;
+    row->failures = state == PROBE_GOOD ? 0 : row->failures + 1;
     str_set(&row->reason, reason);
     row->stale = state != PROBE_GOOD && row->fp;
 }
@@ -161,6 +184,43 @@ static void fail_row(struct turn *t, struct row *row, enum probe_state state, co
     tell(t->run, row);
 }
 
+static void watch_late(struct turn *t)
+{
+    if (t->at < t->n && t->rows[t->at]->probe->class == PROBE_FAST)
+        timer_set(&t->late, LATE_MSEC * NSEC_PER_MSEC);
+    else
+        timer_stop(&t->late);
+}
+
+/* The rows behind one that ended its child, or is late, go to another child; when children go on to
+ * give no answer at all, each to its own: two bad rows, or a program that does nothing. */
+static void hand_over(struct turn *t, size_t at)
+{
+    unsigned silent = at == 0 ? t->silent + 1 : 0;
+
+    if (at + 1 >= t->n)
+        return;
+    if (silent < SHARED_TRIES) {
+        start_turn(t->run, t->rows + at + 1, t->n - at - 1, silent);
+        return;
+    }
+    for (size_t i = at + 1; i < t->n; i++)
+        start_turn(t->run, &t->rows[i], 1, 0);
+}
+
+/* The child goes on with the row that is late; the others need not wait for it. */
+static void on_late(void *arg)
+{
+    struct turn *t = arg;
+    struct row *row = t->rows[t->at];
+
+    hand_over(t, t->at);
+    t->n = t->at + 1;
+    group_limit(t->group, t->n);
+    row->late = true;
+    notify(t->run, row);
+}
+
 static void on_result(void *arg, size_t i, struct fp *take_fp)
 {
     struct turn *t = arg;
@@ -182,6 +242,8 @@ static void on_result(void *arg, size_t i, struct fp *take_fp)
     }
     row->busy = false;
     row->due_ns = next_due(row, t);
+    t->at = i + 1;
+    watch_late(t);
     tell(t->run, row);
     plan(t->run);
 }
@@ -191,40 +253,29 @@ static void on_result(void *arg, size_t i, struct fp *take_fp)
 static void turn_free(struct turn *t)
 {
     list_remove(&t->link);
+    timer_stop(&t->late);
     (void)group_free(t->group);
     free(t->probes);
     free(t->rows);
     free(t);
 }
 
-/* The rows behind the one that ended the child go to another child; but when children go on to end
- * without a single answer, it is not for the rows. */
-static void rest_of_turn(struct turn *t, size_t at, enum probe_state state, const char *reason)
-{
-    unsigned silent = at == 0 ? t->silent + 1 : 0;
-
-    if (at + 1 >= t->n)
-        return;
-    if (silent < SILENT_CHILDREN_MAX) {
-        start_turn(t->run, t->rows + at + 1, t->n - at - 1, silent);
-        return;
-    }
-    for (size_t i = at + 1; i < t->n; i++)
-        fail_row(t, t->rows[i], state == PROBE_HUNG ? PROBE_TIMEOUT : state, reason);
-}
-
-static void on_end(void *arg, size_t at, enum probe_state state, const char *reason)
+static void on_end(void *arg, size_t at, enum probe_state state, const char *reason, bool ran)
 {
     struct turn *t = arg;
     struct probe_run *r = t->run;
 
+    timer_stop(&t->late);
     if (state == PROBE_HUNG && at == t->n)
         at--; /* it answered and then hung: still not to be started again */
     if (at < t->n) {
         if (state == PROBE_HUNG)
             t->hung = t->rows[at];
         fail_row(t, t->rows[at], state, reason);
-        rest_of_turn(t, at, state, reason);
+        if (ran)
+            hand_over(t, at);
+        for (size_t i = at + 1; i < t->n && !ran; i++)
+            fail_row(t, t->rows[i], state, reason);
     }
     if (!t->hung)
         turn_free(t);
@@ -255,6 +306,7 @@ static void start_turn(struct probe_run *r, struct row **rows, size_t n, unsigne
     t->from_ns = clock_boot_ns();
     t->jitter_percent = 100 - JITTER_PERCENT + (unsigned)rand_below(2 * JITTER_PERCENT + 1);
     t->silent = silent;
+    timer_init(r->o.loop, &t->late, "late probe", on_late, t);
     list_append(&r->turns, &t->link);
     for (size_t i = 0; i < n; i++) {
         t->probes[i] = rows[i]->probe;
@@ -273,8 +325,10 @@ static void start_turn(struct probe_run *r, struct row **rows, size_t n, unsigne
         .on_gone = on_gone,
         .arg = t,
     };
-    if (group_start(&o, &t->group, &e) == 0)
+    if (group_start(&o, &t->group, &e) == 0) {
+        watch_late(t);
         return;
+    }
     for (size_t i = 0; i < n; i++)
         fail_row(t, t->rows[i], PROBE_FAILED, e.text);
     turn_free(t);
@@ -348,6 +402,7 @@ void probe_run_status(const struct probe_run *r, size_t i, struct probe_status *
         .state = row->state,
         .fp = row->fp,
         .stale = row->stale,
+        .late = row->late,
         .fp_at_ns = row->fp_at_ns,
         .tried_at_ns = row->tried_at_ns,
         .took_us = row->took_us,

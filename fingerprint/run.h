@@ -3,6 +3,10 @@
  * Design decision 5.  All fast probes share one picket-probe child; each slow one has its own.  A
  * child that does not answer within its deadline is killed and reported with what it hangs on; its
  * last good result is kept and marked stale; it is not started again while it still hangs.
+ *
+ * One bad row costs the others nothing: when the shared child ends at it, or has waited for it for
+ * a moment (late), those behind it go to another child.  What failed is tried again soon, then less
+ * and less often, until it is back at its period; what hung, as soon as its child is gone.
  */
 #pragma once
 
@@ -27,6 +31,7 @@ struct probe_status {
     enum probe_state state;
     const struct fp *fp; /* last good result (borrowed), NULL when there never was one */
     bool stale;          /* fp is older than the last attempt */
+    bool late;           /* takes much longer than fast probes do: not worth waiting for */
     uint64_t fp_at_ns;   /* CLOCK_BOOTTIME when fp came in */
     uint64_t tried_at_ns;
     int64_t took_us;    /* of the last attempt */
@@ -39,7 +44,7 @@ struct probe_run_opts {
     const struct probe *const *rows; /* host probes and driver probes together */
     size_t n_rows;
     const struct probe_conf *conf; /* borrowed until probe_run_set_conf() */
-    /* one probe has a new status */
+    /* one probe has a new status, or is late */
     void (*on_change)(void *arg, const struct probe_status *st);
     /* every probe has answered, failed or passed its deadline once */
     void (*on_first)(void *arg);

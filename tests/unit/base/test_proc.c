@@ -5,12 +5,17 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <dirent.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -175,7 +180,7 @@ static void test_proc_names_the_signal(void **state)
 {
     struct seen *s = *state;
 
-    run(s, "kill -SEGV $$");
+    run(s, "ulimit -s 128; f() { f; }; f"); /* out of stack: the kernel itself sends it */
     assert_int_equal(s->how, PROC_SIGNALED);
     assert_int_equal(s->status, SIGSEGV);
 }
@@ -252,17 +257,11 @@ static void test_proc_child_has_a_clean_slate(void **state)
 static void test_proc_child_gets_its_own_group(void **state)
 {
     struct seen *s = *state;
-    _cleanup_free_ char *want = NULL;
-    pid_t pid;
-
-    const char *argv[] = {"/bin/sh", "-c", "cut -d' ' -f5 /proc/$$/stat", NULL};
+    const char *argv[] = {"/bin/sleep", "60", NULL};
     struct proc_opts o = opts(s, argv);
 
     start(s, &o);
-    pid = proc_pid(s->proc);
-    turn_until(&s->ended);
-    want = xasprintf("%d\n", (int)pid);
-    assert_string_equal(buf_str(&s->out), want);
+    assert_int_equal(getpgid(proc_pid(s->proc)), proc_pid(s->proc));
 }
 
 static void test_proc_limits_memory(void **state)
@@ -283,22 +282,32 @@ static void refuses(struct seen *s, const char *path, int code, const char *text
 {
     const char *argv[] = {path, NULL};
     struct proc_opts o = opts(s, argv);
-    struct err e = {0};
 
-    assert_int_equal(proc_start(loop, &o, &s->proc, &e), code);
-    assert_null(s->proc);
-    assert_non_null(strstr(e.text, path));
-    assert_non_null(strstr(e.text, text));
+    start(s, &o);
+    turn_until(&s->ended);
+    assert_int_equal(s->how, PROC_NOT_RUN);
+    assert_int_equal(s->status, code);
+    assert_non_null(strstr(s->tail, path));
+    assert_non_null(strstr(s->tail, text));
 }
 
 static void test_proc_reports_a_missing_program(void **state)
 {
-    refuses(*state, "/nonexistent/program", -ENOENT, "No such file");
+    refuses(*state, "/nonexistent/program", ENOENT, "No such file");
 }
 
 static void test_proc_reports_a_program_that_cannot_be_run(void **state)
 {
-    refuses(*state, "/etc/passwd", -EACCES, "Permission denied");
+    refuses(*state, "/etc/passwd", EACCES, "Permission denied");
+}
+
+static void test_proc_reports_a_program_that_is_none(void **state)
+{
+    _cleanup_free_ char *path = xasprintf("%s/program", getenv("TMPDIR"));
+
+    assert_int_equal(file_write_atomic(path, "\177ELF?", 5, 0755, NULL), 0);
+    refuses(*state, path, ENOEXEC, "Exec format error");
+    (void)unlink(path);
 }
 
 static void test_proc_reports_a_folder_that_is_not_there(void **state)
@@ -306,10 +315,41 @@ static void test_proc_reports_a_folder_that_is_not_there(void **state)
     struct seen *s = *state;
     const char *argv[] = {"/bin/true", NULL};
     struct proc_opts o = opts(s, argv);
-    struct err e = {0};
 
     o.cwd = "/nonexistent";
-    assert_int_equal(proc_start(loop, &o, &s->proc, &e), -ENOENT);
+    start(s, &o);
+    turn_until(&s->ended);
+    assert_int_equal(s->how, PROC_NOT_RUN);
+    assert_int_equal(s->status, ENOENT);
+}
+
+/* a program may well end with the status that a failed exec has */
+static void test_proc_exit_status_127_is_one(void **state)
+{
+    struct seen *s = *state;
+
+    run(s, "exit 127");
+    assert_int_equal(s->how, PROC_EXITED);
+    assert_int_equal(s->status, 127);
+}
+
+static void test_proc_reports_that_there_can_be_no_process(void **state)
+{
+    struct seen *s = *state;
+    const char *argv[] = {"/bin/true", NULL};
+    struct proc_opts o = opts(s, argv);
+    struct rlimit was, none;
+    struct err e = {0};
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    none = was;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(proc_start(loop, &o, &s->proc, &e), -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_null(s->proc);
+    assert_non_null(strstr(e.text, "/bin/true"));
+    assert_non_null(strstr(e.text, "Too many open files"));
 }
 
 /* --- ceilings --- */
@@ -342,48 +382,200 @@ static void test_proc_deadline_can_be_moved(void **state)
     assert_true(clock_boot_ns() - from < WAIT_NS);
 }
 
-/* whether the process whose number the child printed still runs (a zombie does not) */
-static bool runs(const char *pid_text)
+/* Processes are told by an argument that nobody else has: the numbers that a child knows may be
+ * those of a PID namespace. */
+static const char *mark(void)
 {
-    _cleanup_free_ char *number = xstrdup(pid_text), *path = NULL, *text = NULL;
+    static char text[32];
+    static unsigned n;
 
-    path = xasprintf("/proc/%s/status", str_trim(number));
-    if (file_read(path, 65536, &text, NULL) < 0)
-        return false;
-    return !strstr(text, "State:\tZ") && !strstr(text, "State:\tX");
+    (void)snprintf(text, sizeof(text), "7777.%d%03u", (int)getpid(), ++n % 1000);
+    return text;
 }
 
-static void gone_soon(const char *pid_text)
+/* whether a process, no zombie, has that argument */
+static bool runs(const char *pid_text, const char *argument)
 {
-    for (int i = 0; i < 500 && runs(pid_text); i++)
+    _cleanup_free_ char *path = xasprintf("/proc/%s/cmdline", pid_text), *text = NULL;
+    size_t n = 0;
+
+    if (file_read(path, 65536, &text, &n) < 0 || n == 0)
+        return false;
+    for (size_t i = 0; i + 1 < n; i++)
+        if (text[i] == 0)
+            text[i] = ' ';
+    return strstr(text, argument);
+}
+
+static size_t count_marked(const char *argument)
+{
+    DIR *d = opendir("/proc");
+    const struct dirent *de;
+    size_t n = 0;
+
+    assert_non_null(d);
+    while ((de = readdir(d)))
+        if (de->d_name[0] >= '1' && de->d_name[0] <= '9' && runs(de->d_name, argument))
+            n++;
+    (void)closedir(d);
+    return n;
+}
+
+static void gone_soon(const char *argument)
+{
+    for (int i = 0; i < 500 && count_marked(argument) > 0; i++)
         turn_for(10 * NSEC_PER_MSEC);
-    assert_false(runs(pid_text));
+    assert_int_equal(count_marked(argument), 0);
+}
+
+static void there_soon(const char *argument, size_t n)
+{
+    for (int i = 0; i < 2000 && count_marked(argument) < n; i++)
+        turn_for(10 * NSEC_PER_MSEC);
+    assert_true(count_marked(argument) >= n);
+}
+
+/* whether children get a PID namespace here */
+static bool contains(void)
+{
+#ifdef __SANITIZE_THREAD__
+    return false;
+#else
+    long pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (pid == 0)
+        _exit(0);
+    return pid > 0 && waitpid((pid_t)pid, NULL, 0) == pid;
+#endif
 }
 
 static void test_proc_deadline_takes_the_whole_group(void **state)
 {
     struct seen *s = *state;
-    const char *argv[] = {"/bin/sh", "-c", "sleep 60 & echo $!; wait", NULL};
+    const char *m = mark();
+    _cleanup_free_ char *script = xasprintf("sleep %s & sleep %s", m, m);
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
     struct proc_opts o = opts(s, argv);
 
-    o.deadline_ns = 300 * NSEC_PER_MSEC;
     start(s, &o);
+    there_soon(m, 2);
+    proc_set_deadline(s->proc, 0);
     turn_until(&s->ended);
     assert_int_equal(s->how, PROC_TIMED_OUT);
-    gone_soon(buf_str(&s->out));
+    gone_soon(m);
 }
 
 /* the grandchild holds the pipe open: the end must not wait for it, and it must not stay */
 static void test_proc_end_takes_what_was_left_behind(void **state)
 {
     struct seen *s = *state;
+    const char *m = mark();
+    _cleanup_free_ char *script = xasprintf("sleep %s & exit 3", m);
     uint64_t from = clock_boot_ns();
 
-    run(s, "sleep 60 & echo $!; exit 3");
+    run(s, script);
     assert_int_equal(s->how, PROC_EXITED);
     assert_int_equal(s->status, 3);
     assert_true(clock_boot_ns() - from < WAIT_NS);
-    gone_soon(buf_str(&s->out));
+    gone_soon(m);
+}
+
+/* sessions of their own, parents that are gone: what a daemon does to live on */
+#define DAEMONS "for i in 1 2 3 4 5 6 7 8 9 10; do (setsid sleep %s &) & done; "
+
+static void test_proc_end_takes_daemons_too(void **state)
+{
+    struct seen *s = *state;
+    const char *m = mark();
+    _cleanup_free_ char *script = xasprintf(DAEMONS "sleep 0.2; exit 0", m);
+
+    if (!contains())
+        skip();
+    run(s, script);
+    assert_int_equal(s->how, PROC_EXITED);
+    gone_soon(m);
+}
+
+static void test_proc_deadline_takes_daemons_too_and_counts_them(void **state)
+{
+    struct seen *s = *state;
+    const char *m = mark();
+    _cleanup_free_ char *script = xasprintf(DAEMONS "while :; do sleep 1; done", m);
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    struct proc_opts o = opts(s, argv);
+
+    if (!contains())
+        skip();
+    start(s, &o);
+    there_soon(m, 11); /* the script itself has it too */
+    assert_in_range(proc_count_tree(proc_pid(s->proc)), 10, 40);
+    proc_set_deadline(s->proc, 0);
+    turn_until(&s->ended);
+    assert_int_equal(s->how, PROC_TIMED_OUT);
+    assert_in_range(proc_wait_tree(s->proc), 10, 40);
+    gone_soon(m);
+}
+
+static void test_proc_free_takes_daemons_too(void **state)
+{
+    struct seen *s = *state;
+    const char *m = mark();
+    _cleanup_free_ char *script = xasprintf(DAEMONS "while :; do sleep 1; done", m);
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    struct proc_opts o = opts(s, argv);
+
+    if (!contains())
+        skip();
+    start(s, &o);
+    there_soon(m, 11);
+    s->proc = proc_free(s->proc);
+    gone_soon(m);
+}
+
+/* the child and all below it end with the process that started it, however that ends */
+static void test_proc_child_ends_with_its_parent(void **state)
+{
+    struct seen *s = *state;
+    const char *m = mark();
+    _cleanup_free_ char *script = xasprintf("sleep %s & sleep %s", m, m);
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    struct proc_opts o = opts(s, argv);
+    pid_t parent = fork();
+
+    assert_true(parent >= 0);
+    if (parent == 0) {
+        struct loop *l = NULL;
+        struct proc *p = NULL;
+
+        if (loop_new(&l) < 0 || proc_start(l, &o, &p, NULL) < 0)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    there_soon(m, 2);
+    (void)kill(parent, SIGKILL);
+    (void)waitpid(parent, NULL, 0);
+    if (contains())
+        gone_soon(m);
+    else
+        gone_soon(script); /* the shell; what it started is out of reach */
+}
+
+static void test_proc_limits_the_number_of_processes(void **state)
+{
+    struct seen *s = *state;
+    const char *argv[] = {"/bin/sh", "-c", "ulimit -p", NULL};
+    struct proc_opts o = opts(s, argv);
+    struct sysinfo si;
+    uint64_t n;
+
+    o.procs_max = 7;
+    start(s, &o);
+    turn_until(&s->ended);
+    assert_int_equal(sysinfo(&si), 0);
+    s->out.p[s->out.len - 1] = 0;
+    assert_int_equal(parse_u64(buf_str(&s->out), &n), 0);
+    assert_in_range(n, 7, si.procs + 5000);
 }
 
 static void test_proc_kills_what_writes_too_much(void **state)
@@ -416,34 +608,21 @@ static void test_proc_too_much_also_after_its_end(void **state)
 static void test_proc_kills_a_fork_storm(void **state)
 {
     struct seen *s = *state;
-    const char *script =
-        "f() { [ $1 -gt 0 ] || { sleep 60; return; }; f $(($1 - 1)) & f $(($1 - 1)) "
-        "& wait; }; f 5";
+    const char *m = mark();
+    _cleanup_free_ char *script =
+        xasprintf("f() { [ $1 -gt 0 ] || { sleep %s; return; }; f $(($1 - 1)) & f $(($1 - 1)) "
+                  "& wait; }; f 5",
+                  m);
     const char *argv[] = {"/bin/sh", "-c", script, NULL};
     struct proc_opts o = opts(s, argv);
-    pid_t group;
 
-    o.deadline_ns = 500 * NSEC_PER_MSEC;
     start(s, &o);
-    group = proc_pid(s->proc);
+    there_soon(m, 32);
+    proc_set_deadline(s->proc, 0);
     turn_until(&s->ended);
     assert_int_equal(s->how, PROC_TIMED_OUT);
-    for (int i = 0; i < 100; i++) {
-        _cleanup_free_ char *script2 =
-            xasprintf("ps -e -o pgid=,state= | awk '$1 == %d && $2 != \"Z\"' | wc -l", (int)group);
-        struct seen count = {.out = BUF_INIT(OUTPUT_MAX)};
-        bool none;
-
-        run(&count, script2);
-        none = strcmp(buf_str(&count.out), "0\n") == 0;
-        (void)proc_free(count.proc);
-        buf_done(&count.out);
-        free(count.tail);
-        free(count.wait);
-        if (none)
-            return;
-    }
-    fail_msg("processes of the group were left");
+    assert_true(proc_wait_tree(s->proc) >= 32);
+    gone_soon(m);
 }
 
 /* --- freeing --- */
@@ -451,14 +630,13 @@ static void test_proc_kills_a_fork_storm(void **state)
 static void test_proc_free_kills_in_silence(void **state)
 {
     struct seen *s = *state;
-    const char *argv[] = {"/bin/sleep", "60", NULL};
+    const char *m = mark();
+    const char *argv[] = {"/bin/sleep", m, NULL};
     struct proc_opts o = opts(s, argv);
-    char pid[16];
 
     start(s, &o);
-    (void)snprintf(pid, sizeof(pid), "%d", (int)proc_pid(s->proc));
     s->proc = proc_free(s->proc);
-    gone_soon(pid);
+    gone_soon(m);
     assert_false(s->ended);
     assert_null(proc_free(NULL));
 }
@@ -466,16 +644,16 @@ static void test_proc_free_kills_in_silence(void **state)
 static void test_proc_free_in_on_output(void **state)
 {
     struct seen *s = *state;
-    const char *argv[] = {"/bin/sh", "-c", "echo; exec sleep 60", NULL};
+    const char *m = mark();
+    _cleanup_free_ char *script = xasprintf("echo; exec sleep %s", m);
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
     struct proc_opts o = opts(s, argv);
-    char pid[16];
 
     s->free_at = 1;
     start(s, &o);
-    (void)snprintf(pid, sizeof(pid), "%d", (int)proc_pid(s->proc));
     while (s->proc)
         assert_int_equal(loop_turn(loop, 50 * NSEC_PER_MSEC), 0);
-    gone_soon(pid);
+    gone_soon(m);
     assert_false(s->ended);
 }
 
@@ -586,6 +764,26 @@ static void test_describe_wait_names_state_and_call(void **state)
         assert_non_null(strstr(text, "nanosleep"));
 }
 
+/* it must not be taken for one that waits: the time that it has used tells a loop from bad luck */
+static void test_describe_wait_of_one_that_spins(void **state)
+{
+    struct seen *s = *state;
+    const char *argv[] = {"/bin/sh", "-c", "while :; do :; done", NULL};
+    struct proc_opts o = opts(s, argv);
+    _cleanup_free_ char *text = NULL;
+
+    start(s, &o);
+    for (int i = 0; i < 1000; i++) {
+        free(text);
+        text = proc_describe_wait(proc_pid(s->proc));
+        if (str_starts(text, "state R (running), on the CPU for ") && !strstr(text, "for 0 ms") &&
+            str_ends(text, " ms so far"))
+            return;
+        turn_for(10 * NSEC_PER_MSEC);
+    }
+    fail_msg("%s", text);
+}
+
 static void test_describe_wait_of_nothing_is_empty(void **state)
 {
     _cleanup_free_ char *text = proc_describe_wait(0x3fffffff);
@@ -612,11 +810,19 @@ int main(void)
         T(test_proc_limits_memory),
         T(test_proc_reports_a_missing_program),
         T(test_proc_reports_a_program_that_cannot_be_run),
+        T(test_proc_reports_a_program_that_is_none),
         T(test_proc_reports_a_folder_that_is_not_there),
+        T(test_proc_exit_status_127_is_one),
+        T(test_proc_reports_that_there_can_be_no_process),
         T(test_proc_kills_at_the_deadline),
         T(test_proc_deadline_can_be_moved),
         T(test_proc_deadline_takes_the_whole_group),
         T(test_proc_end_takes_what_was_left_behind),
+        T(test_proc_end_takes_daemons_too),
+        T(test_proc_deadline_takes_daemons_too_and_counts_them),
+        T(test_proc_free_takes_daemons_too),
+        T(test_proc_child_ends_with_its_parent),
+        T(test_proc_limits_the_number_of_processes),
         T(test_proc_kills_what_writes_too_much),
         T(test_proc_too_much_also_after_its_end),
         T(test_proc_kills_a_fork_storm),
@@ -626,6 +832,7 @@ int main(void)
         T(test_proc_reports_a_child_that_hangs_and_its_end),
         T(test_proc_free_of_a_child_that_hangs),
         T(test_describe_wait_names_state_and_call),
+        T(test_describe_wait_of_one_that_spins),
         T(test_describe_wait_of_nothing_is_empty),
     };
 

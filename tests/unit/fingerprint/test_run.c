@@ -365,7 +365,7 @@ static void test_run_crash_takes_one_row_only(void **state)
     struct world *w = world_of(state);
 
     three_rows(w, PROBE_FAST);
-    put_script(w, "for n; do [ $n = b ] && kill -SEGV $$; cat $D/$n.rec; done");
+    put_script(w, "f() { f; }; for n; do [ $n = b ] && { ulimit -s 128; f; }; cat $D/$n.rec; done");
     first_round(w);
     check(w, 0, PROBE_GOOD, "1", "");
     check(w, 1, PROBE_FAILED, NULL, "crashed with SIGSEGV");
@@ -426,7 +426,7 @@ static void test_run_text_instead_of_records(void **state)
     check(w, 0, PROBE_FAILED, NULL, "sent garbage");
     check(w, 1, PROBE_FAILED, NULL, "sent garbage");
     check(w, 2, PROBE_FAILED, NULL, "sent garbage");
-    assert_int_equal(starts(w), 2); /* then it is clear that no row is to blame */
+    assert_int_equal(starts(w), 3);
 }
 
 static void test_run_garbage_inside_a_record(void **state)
@@ -477,7 +477,7 @@ static void test_run_too_much_output(void **state)
     put_record(w, "a.rec", fp);
     put_script(w, "while :; do cat $D/a.rec; done");
     first_round(w);
-    check(w, 0, PROBE_FAILED, value, "wrote more than 8388608 bytes");
+    check(w, 0, PROBE_FAILED, value, "wrote more than 2097152 bytes");
 }
 
 static void test_run_record_that_claims_too_much(void **state)
@@ -537,17 +537,16 @@ static void test_run_a_dead_program_does_not_use_up_every_deadline(void **state)
     struct world *w = world_of(state);
     uint64_t from = clock_boot_ns();
 
-    for (size_t i = 0; i < ROWS_MAX; i++) {
+    for (size_t i = 0; i < 8; i++) {
         static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
 
-        add_row(w, names[i], PROBE_FAST, SHORT_MS, 0);
+        add_row(w, names[i], PROBE_FAST, 2000, 0);
     }
     put_script(w, "exec sleep 60");
     first_round(w);
     check(w, 0, PROBE_TIMEOUT, NULL, "no answer");
     check(w, 7, PROBE_TIMEOUT, NULL, "no answer");
-    assert_int_equal(starts(w), 2);
-    assert_true(clock_boot_ns() - from < 10 * NSEC_PER_SEC);
+    assert_true(clock_boot_ns() - from < 10 * NSEC_PER_SEC); /* not eight deadlines in a row */
 }
 
 static void test_run_keeps_the_last_good_result_as_stale(void **state)
@@ -632,7 +631,9 @@ static void test_run_hung_child_is_not_started_again(void **state)
 
     add_row(w, "a", PROBE_SLOW, 1000, 1);
     put_good(w, "a", "1");
-    put_script(w, "echo $$ >$D/pid2; mv $D/pid2 $D/pid; exec sleep 60");
+    /* its number outside of its PID namespace */
+    put_script(w, "read -r p rest </proc/self/stat; echo $p >$D/pid2; mv $D/pid2 $D/pid;"
+                  " exec sleep 60");
     start(w);
     tracer = hold(w);
     if (tracer < 0)
