@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "agent/call.h"
+#include "agent/mirror_open.h"
 #include "agent/self.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/str.h"
 #include "codec/mp.h"
+#include "fwd/fwd.h"
+#include "model/methods.h"
 #include "model/texts.h"
 
 #define SEC NSEC_PER_SEC
@@ -34,6 +37,9 @@ struct mirror {
     uint64_t last_contact_ms; /* as the answering server said */
     uint64_t asked_ns, born_ns;
     struct list waiters;
+    struct fwd_opts fwd;
+    struct uuid own;
+    uint64_t written; /* index of the last write about the own node that went through here */
 };
 
 static void poll(void *arg);
@@ -191,6 +197,36 @@ static int lookup_failed(struct err *e)
     return err_set_status(e, -EINVAL, 500, TEXT_NODE_LOOKUP, cause.text);
 }
 
+/* A purge counts as well: the copy is right again when the node has been registered anew. */
+static void on_write(void *arg, const struct method *how, const char *node_id, uint64_t index)
+{
+    struct mirror *m = arg;
+    struct uuid u;
+
+    if (how->id == M_NODE_EVALUATE || uuid_parse(node_id, &u) < 0 ||
+        memcmp(u.b, m->own.b, sizeof(u.b)) != 0)
+        return;
+    m->written = MAX(m->written, index);
+}
+
+static const struct view *view_open(void *impl, const struct ask *q, struct view_wait *w)
+{
+    struct mirror *m = impl;
+    struct session_status st;
+    enum mirror_way way;
+
+    session_status(m->o.session, &st);
+    way = mirror_way(q, &(struct mirror_facts){.node = &m->own,
+                                               .region = m->o.conf->region,
+                                               .in_contact = st.in_contact,
+                                               .behind = m->index < m->written});
+    if (way == WAY_HERE)
+        return NULL;
+    if (way == WAY_OWN && m->o.open_own)
+        return m->o.open_own(m->o.arg, q, w);
+    return fwd_open(&m->fwd, q, w);
+}
+
 static int view_nodes(void *impl, const char *prefix, struct node_items *ret,
                       struct view_meta *meta, struct err *e)
 {
@@ -314,14 +350,6 @@ static int view_agent_self(void *impl, struct buf *ret, struct err *e)
     return 0;
 }
 
-static int view_agent_members(void *impl, struct buf *ret, struct err *e)
-{
-    (void)impl;
-    (void)ret;
-    return err_set_status(e, -ENOTSUP, 501,
-                          "the members are known to servers: ask one of /v1/status/peers");
-}
-
 static int view_agent_health(void *impl, const char *type, struct buf *ret)
 {
     struct mirror *m = impl;
@@ -348,6 +376,7 @@ static int view_reload(void *impl, struct buf *ret)
 }
 
 static const struct view_ops ops = {
+    .open = view_open,
     .reload = view_reload,
     .nodes = view_nodes,
     .node = view_node,
@@ -358,7 +387,6 @@ static const struct view_ops ops = {
     .leader = view_leader,
     .peers = view_peers,
     .agent_self = view_agent_self,
-    .agent_members = view_agent_members,
     .agent_health = view_agent_health,
     .fingerprint = view_fingerprint,
 };
@@ -379,6 +407,9 @@ struct mirror *mirror_new(const struct mirror_opts *o)
 
     m->o = *o;
     m->view = (struct view){&ops, m};
+    m->fwd = (struct fwd_opts){
+        .pool = o->pool, .region = o->conf->region, .on_write = on_write, .arg = m};
+    (void)!uuid_parse(o->node_id, &m->own); /* identity has checked it */
     m->born_ns = clock_boot_ns();
     list_init(&m->waiters);
     call_init(&m->call, o->pool, m);

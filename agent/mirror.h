@@ -2,7 +2,9 @@
  *
  * Before first contact: the local snapshot, index 0.  From then on: the last copy that a server
  * gave, kept current by a blocking Node.GetNode.  While no server answers: KnownLeader false and
- * LastContact its age.  The list has one node; it has no allocations while tasks cannot be run.
+ * LastContact its age; the list has the one node then.  It has no allocations while tasks cannot be
+ * run.  What else is asked goes to the servers (agent/mirror_open.h); behind a write that came this
+ * way the own node is read there, too, until the copy shows it.
  */
 #pragma once
 
@@ -23,6 +25,11 @@ struct mirror_opts {
     const struct conf *conf;               /* all borrowed */
     const char *http_addr;
     const char *node_id, *secret_id;
+    /* What servers would ask this node, for requests of the API (agent/backcalls.h); NULL: servers
+     * are asked for that too. */
+    const struct view *(*open_own)(void *arg, const struct ask *q, struct view_wait *w);
+    /* Replaces the list of servers; the addresses are "host[:port]".  -EINVAL with a sentence. */
+    int (*set_servers)(void *arg, const char *const *v, size_t n, struct err *e);
     /* a server gave a new copy */
     void (*on_node)(void *arg, const struct node_item *it);
     /* reads the configuration again; the JSON of what came of it, and its HTTP status.  NULL: the

@@ -12,7 +12,6 @@
 #include "wire/pool.h"
 
 struct fwd_opts {
-    struct loop *loop;
     struct pool *pool;
     const char *region; /* borrowed */
     /* a write was done: what the node's index became; may be NULL */

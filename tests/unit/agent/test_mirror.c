@@ -349,16 +349,6 @@ static void test_health_of_client_and_server(void **state)
     }
 }
 
-static void test_members_are_asked_of_servers(void **state)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT(1024);
-    struct err e = {0};
-
-    (void)state;
-    assert_true(x.v->ops->agent_members(x.v->impl, &b, &e) < 0);
-    assert_int_equal(e.status, 501);
-}
-
 static void test_fingerprint_lists_every_probe(void **state)
 {
     struct fixture *f = *state;
@@ -404,7 +394,6 @@ int main(void)
         TEST(test_region_leader_and_peers),
         TEST(test_agent_self_is_what_the_command_reads),
         TEST(test_health_of_client_and_server),
-        TEST(test_members_are_asked_of_servers),
         TEST(test_fingerprint_lists_every_probe),
     };
 
