@@ -75,6 +75,8 @@ static void start_session(struct guest *g, bool plain)
     struct rpc_session_opts o = {
         .handler = ln->o.handler,
         .handler_arg = ln->o.handler_arg,
+        .stream_handler = ln->o.stream_handler,
+        .stream_arg = ln->o.stream_arg,
         .on_closed = on_session_closed,
         .arg = g,
         .tell_close = true,

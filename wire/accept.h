@@ -13,6 +13,8 @@ struct rpc_listener;
 struct rpc_listen_opts {
     rpc_handler *handler;
     void *handler_arg;
+    rpc_stream_handler *stream_handler; /* of streaming RPCs; NULL: all are unknown */
+    void *stream_arg;
     void (*on_session)(void *arg, struct rpc_session *s);                     /* may be NULL */
     void (*on_closed)(void *arg, struct rpc_session *s, const struct err *e); /* may be NULL */
     void *arg; /* of on_session and on_closed; on_closed also follows rpc_session_close() */

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "codec/mp.h"
 #include "wire/pool_priv.h"
+#include "wire/rpc_priv.h"
 
 /* The list of servers and which one is used; calls are in pool_call.c. */
 
@@ -45,9 +46,19 @@ static void server_free(struct pool_server *s)
     free(s);
 }
 
+/* streaming RPCs hold the connection too */
+static bool has_streams(const struct pool_server *s)
+{
+    return s->session && rpc_session_streams(s->session) > 0;
+}
+
 void pool_server_settle(struct pool_server *s)
 {
-    if (!s->listed && s->n_active == 0 && list_empty(&s->waiting))
+    if (s->listed || s->n_active > 0 || !list_empty(&s->waiting))
+        return;
+    if (has_streams(s))
+        timer_set(&s->idle, POOL_IDLE_NS); /* looks again */
+    else
         server_free(s);
 }
 
@@ -55,8 +66,13 @@ static void on_idle(void *arg)
 {
     struct pool_server *s = arg;
 
-    if (s->session && s->n_active == 0)
+    if (s->n_active > 0)
+        return;
+    if (has_streams(s))
+        timer_set(&s->idle, POOL_IDLE_NS);
+    else
         server_close(s);
+    pool_server_settle(s);
 }
 
 static struct pool_server *server_new(struct pool *p, const char *address)
@@ -216,6 +232,14 @@ const char *pool_current(const struct pool *p)
 
 /* --- rebalancing: another order, the first server in it that answers a ping is used --- */
 
+/* "Status.Ping" */
+static void put_ping(const struct pool *p, struct buf *b)
+{
+    mp_map(b, 1);
+    mp_str(b, "Region");
+    mp_str(b, p->region);
+}
+
 static void trial_next(struct pool *p);
 
 static void on_pong(void *arg, enum rpc_result how, const char *text, const uint8_t *body, size_t n)
@@ -248,9 +272,7 @@ static void trial_next(struct pool *p)
         trial_stop(p); /* nobody answers: the order stays */
         return;
     }
-    mp_map(&b, 1);
-    mp_str(&b, "Region");
-    mp_str(&b, p->region);
+    put_ping(p, &b);
     p->trial.ping = pool_call_on(p->trial.order[p->trial.at], "Status.Ping", b.p, b.len,
                                  p->o.dial_timeout_ns, on_pong, p);
     buf_done(&b);
@@ -267,6 +289,66 @@ static void on_rebalance(void *arg)
     p->trial.order = xmemdup(p->servers, p->n_servers * sizeof(struct pool_server *));
     shuffle(p->trial.order, p->trial.n);
     trial_next(p);
+}
+
+/* --- streams: a ping finds the session, when there is none --- */
+
+struct finding {
+    struct pool *pool;
+    struct rpc_stream *stream; /* waits for us */
+    struct pool_call *ping;
+};
+
+static struct rpc_session *session_in_use(const struct pool *p)
+{
+    struct rpc_session *s = p->n_servers ? p->servers[0]->session : NULL;
+
+    return s && rpc_session_takes_calls(s) ? s : NULL;
+}
+
+static void on_found(void *arg, enum rpc_result how, const char *text, const uint8_t *body,
+                     size_t n)
+{
+    struct finding *f = arg;
+    struct rpc_session *session = session_in_use(f->pool);
+    bool answers = how == RPC_OK || how == RPC_ERROR;
+
+    (void)body;
+    (void)n;
+    if (answers && session)
+        rpc_stream_attach(f->stream, session);
+    else
+        rpc_stream_fail(f->stream, -EHOSTUNREACH, answers ? "the connection is lost" : text);
+    free(f);
+}
+
+static void on_stream_closed(void *arg)
+{
+    struct finding *f = arg;
+
+    pool_call_cancel(f->ping);
+    free(f);
+}
+
+struct rpc_stream *pool_stream_open(struct pool *p, const char *method, const void *request,
+                                    size_t n, const struct rpc_stream_user *user, void *arg)
+{
+    struct rpc_stream *s = rpc_stream_prepare(p->loop, method, request, n, user, arg);
+    struct rpc_session *session = session_in_use(p);
+    _cleanup_buf_ struct buf b = BUF_INIT(1000);
+    struct finding *f;
+
+    if (session) {
+        rpc_stream_attach(s, session);
+        return s;
+    }
+    f = xnew0(struct finding);
+    f->pool = p;
+    f->stream = s;
+    put_ping(p, &b);
+    f->ping = pool_call(p, "Status.Ping", b.p, b.len, POOL_READ, p->o.dial_timeout_ns, on_found, f);
+    rpc_stream_wait(s, on_stream_closed, f);
+    return s;
 }
 
 /* --- life --- */

@@ -6,10 +6,13 @@
  * server, for at most 5 s (plus the block time); idle sessions close after 5 minutes; rebalance
  * every max(5 min, nodes / (64 * servers) s) plus the same at random: shuffle, ping, use. Host
  * names are resolved by a caller-supplied function, never here.
+ *
+ * A server that hangs is noticed while a call waits for it: after 2 s it is pinged, and has 4 s for
+ * the pong (wire/rpc); without calls, by the ping of every 30 s.
  */
 #pragma once
 
-#include "wire/rpc.h"
+#include "wire/rpc_stream.h"
 
 struct pool;
 struct pool_call;
@@ -17,6 +20,8 @@ struct pool_call;
 struct pool_opts {
     rpc_handler *handler; /* calls the servers make to us (back-calls) */
     void *handler_arg;
+    rpc_stream_handler *stream_handler; /* streams the servers open to us */
+    void *stream_arg;
     uint64_t dial_timeout_ns; /* 0 = 10 s */
     uint64_t hold_ns;         /* how long one call is retried; 0 = 5 s */
     const char *region;       /* for Status.Ping; copied */
@@ -39,3 +44,7 @@ enum pool_flags {
 struct pool_call *pool_call(struct pool *p, const char *method, const void *body, size_t n,
                             unsigned flags, uint64_t timeout_ns, rpc_done *done, void *arg);
 void pool_call_cancel(struct pool_call *c);
+/* A streaming RPC to the server in use, or to the first that can be reached; see rpc_stream_open().
+ * To be closed before the pool is freed. */
+struct rpc_stream *pool_stream_open(struct pool *p, const char *method, const void *request,
+                                    size_t n, const struct rpc_stream_user *user, void *arg);

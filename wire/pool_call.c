@@ -13,7 +13,6 @@
  * agent to agent, and ends a while (hold_ns) after the first failure. */
 
 enum { HOLD_PARTS = 16 };
-#define IDLE_NS (300 * NSEC_PER_SEC)
 
 static void call_try(struct pool_call *c);
 
@@ -32,7 +31,7 @@ static void call_leave(struct pool_call *c)
     } else {
         s->n_active--;
         if (s->n_active == 0 && s->session)
-            timer_set(&s->idle, IDLE_NS);
+            timer_set(&s->idle, POOL_IDLE_NS);
     }
     pool_server_settle(s);
 }
@@ -182,6 +181,8 @@ static void on_connected(void *arg)
     struct rpc_session_opts o = {
         .handler = s->pool->o.handler,
         .handler_arg = s->pool->o.handler_arg,
+        .stream_handler = s->pool->o.stream_handler,
+        .stream_arg = s->pool->o.stream_arg,
         .on_closed = on_session_closed,
         .arg = s,
         .client = true,
@@ -189,7 +190,7 @@ static void on_connected(void *arg)
     struct pool_call *c;
 
     s->session = rpc_session_new(steal_ptr(&s->dialing), &o);
-    timer_set(&s->idle, IDLE_NS);
+    timer_set(&s->idle, POOL_IDLE_NS);
     while ((c = list_first(&s->waiting, struct pool_call, wait)))
         call_send(c);
 }

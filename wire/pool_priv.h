@@ -4,6 +4,8 @@
 #include "wire/conn.h"
 #include "wire/pool.h"
 
+#define POOL_IDLE_NS (300 * NSEC_PER_SEC)
+
 /* One address and its connection.  It lives while it is listed, used or waited for. */
 struct pool_server {
     struct list link; /* in pool->all */

@@ -17,6 +17,7 @@ static void session_free(struct rpc_session *s)
         conn_close(s->plain);
     s->plain = conn_unref(s->plain);
     defer_stop(&s->work);
+    timer_stop(&s->slow);
     list_for_each (v, &s->serving, struct rpc_serve, link) {
         v->stream = NULL;
         rpc_serve_gone(v);
@@ -52,11 +53,13 @@ void rpc_session_fail(struct rpc_session *s, int code, const char *text)
     if (s->dead)
         return;
     s->dead = true;
+    timer_stop(&s->slow);
     s->why = xstrdup(text);
     s->why_code = code;
     list_for_each (v, &s->serving, struct rpc_serve, link)
         v->stream = NULL; /* yamux_free() takes them all */
     rpc_calls_gone(s);
+    rpc_streams_gone(s);
     s->yamux = yamux_free(s->yamux);
     if (s->plain)
         conn_close(s->plain);
@@ -156,9 +159,11 @@ struct rpc_session *rpc_session_new(struct conn *take_c, const struct rpc_sessio
     list_init(&s->calls);
     list_init(&s->failed);
     list_init(&s->idle);
+    list_init(&s->streams);
     s->peer = xstrdup(conn_peer(take_c));
     s->opened_ns = clock_boot_ns();
     defer_init(s->loop, &s->work, on_work, s);
+    timer_init(s->loop, &s->slow, "rpc slow calls", rpc_calls_slow, s);
     if (o->plain) {
         s->plain = take_c;
         rpc_serve_new(s, NULL);
@@ -209,4 +214,9 @@ void *rpc_session_data(const struct rpc_session *s)
 size_t rpc_session_calls(const struct rpc_session *s)
 {
     return s->n_calls;
+}
+
+size_t rpc_session_streams(const struct rpc_session *s)
+{
+    return s->n_streams;
 }

@@ -15,7 +15,8 @@
 
 struct conn;
 struct rpc_session;
-struct rpc_call; /* an outgoing one */
+struct rpc_call;   /* an outgoing one */
+struct rpc_stream; /* wire/rpc_stream.h */
 
 /* --- incoming --- */
 
@@ -32,6 +33,8 @@ struct rpc_request {
     void *arg; /* the handler's */
 };
 typedef void rpc_handler(void *arg, struct rpc_request *q);
+/* a stream that the peer opens: see wire/rpc_stream.h */
+typedef void rpc_stream_handler(void *arg, struct rpc_stream *s, const char *method);
 
 /* body: one whole msgpack object (copied); NULL = the empty map */
 void rpc_reply(struct rpc_request *take_q, const void *body, size_t n);
@@ -45,6 +48,8 @@ void rpc_drop(struct rpc_request *take_q); /* after on_gone */
 struct rpc_session_opts {
     rpc_handler *handler; /* incoming requests; NULL = "rpc: can't find service X" */
     void *handler_arg;
+    rpc_stream_handler *stream_handler; /* NULL = "Unknown rpc method" */
+    void *stream_arg;
     /* once, when the session is dead; rpc_session_unref() may be called inside */
     void (*on_closed)(void *arg, struct rpc_session *s, const struct err *e);
     void *arg;
@@ -67,7 +72,8 @@ uint64_t rpc_session_opened_ns(const struct rpc_session *s); /* CLOCK_BOOTTIME *
  * freed with the destructor when the session is */
 void rpc_session_set_data(struct rpc_session *s, void *data, void (*destroy)(void *data));
 void *rpc_session_data(const struct rpc_session *s);
-size_t rpc_session_calls(const struct rpc_session *s); /* outgoing ones in flight */
+size_t rpc_session_calls(const struct rpc_session *s);   /* outgoing ones in flight */
+size_t rpc_session_streams(const struct rpc_session *s); /* streaming RPCs, of both sides */
 
 /* --- outgoing --- */
 

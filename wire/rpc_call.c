@@ -235,6 +235,35 @@ static int out_open(struct rpc_session *s, struct rpc_out **ret)
 
 /* --- calling --- */
 
+/* A peer may think about a call as long as it likes, but one that hangs, or a connection that is
+ * dead without a word, would hold its calls until the ping of every 30 s. */
+#define SLOW_NS      (2 * NSEC_PER_SEC)
+#define SLOW_PONG_NS (4 * NSEC_PER_SEC)
+
+static void watch_slow(struct rpc_session *s)
+{
+    if (timer_armed(&s->slow))
+        return;
+    s->slow_mark = s->seq;
+    timer_set(&s->slow, SLOW_NS);
+}
+
+/* each call that waits is worth a probe or two: a blocking query is not pinged along for minutes */
+void rpc_calls_slow(void *arg)
+{
+    struct rpc_session *s = arg;
+    bool waits = false;
+
+    list_for_each (c, &s->calls, struct rpc_call, link)
+        waits |= c->seq > s->probed;
+    if (!waits)
+        return;
+    yamux_probe(s->yamux, SLOW_PONG_NS);
+    s->probed = s->slow_mark;
+    if (s->seq > s->slow_mark)
+        watch_slow(s);
+}
+
 static void on_timeout(void *arg)
 {
     struct rpc_call *c = arg;
@@ -245,7 +274,7 @@ static void on_timeout(void *arg)
     call_done(c, RPC_TIMEOUT, "timed out", NULL, 0);
 }
 
-static const char *why_not(const struct rpc_session *s, size_t n, int r)
+const char *rpc_why_not(const struct rpc_session *s, size_t n, int r)
 {
     if (s->dead)
         return s->why;
@@ -270,7 +299,7 @@ struct rpc_call *rpc_call(struct rpc_session *s, const char *method, const void 
     list_init(&c->link);
     timer_init(s->loop, &c->timer, "rpc call", on_timeout, c);
     if (s->dead || n > RPC_BODY_MAX || s->o.plain || (r = out_open(s, &o)) < 0) {
-        call_fail(c, why_not(s, n, r));
+        call_fail(c, rpc_why_not(s, n, r));
         return c;
     }
     c->seq = ++s->seq;
@@ -284,6 +313,7 @@ struct rpc_call *rpc_call(struct rpc_session *s, const char *method, const void 
     buf_add(&b, body, n);
     yamux_write(o->stream, b.p, b.len);
     buf_done(&b);
+    watch_slow(s);
     return c;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/list.h"
-#include "wire/rpc.h"
+#include "wire/rpc_stream.h"
 #include "wire/rpc_wire.h"
 #include "wire/yamux.h"
 
@@ -21,12 +21,15 @@ struct rpc_session {
     struct list calls;   /* of rpc_call, in flight */
     struct list failed;  /* of rpc_call, to be told next turn */
     struct list idle;    /* of rpc_out, last used first */
-    size_t n_calls, n_idle;
+    struct list streams; /* of rpc_stream */
+    size_t n_calls, n_idle, n_streams;
     size_t request_bytes; /* held by requests of the peer: half-sent, pipelined, waiting */
     uint64_t seq;
+    uint64_t slow_mark, probed; /* seq when slow was set; calls up to it need no probe any more */
     uint64_t opened_ns;
     struct defer work;
-    char *why; /* owned; set once dead */
+    struct timer slow; /* calls wait: is the peer there? */
+    char *why;         /* owned; set once dead */
     int why_code;
     unsigned refs;
     bool dead;
@@ -74,3 +77,26 @@ void rpc_out_free(struct rpc_out *o);
 /* the session is dead: all calls are to be told, all idle streams go */
 void rpc_calls_gone(struct rpc_session *s);
 void rpc_calls_tell(struct rpc_session *s); /* deferred */
+void rpc_calls_slow(void *arg);             /* of the session's timer */
+/* why a call or a stream with n bytes could not be sent; r: of yamux_open() */
+const char *rpc_why_not(const struct rpc_session *s, size_t n, int r);
+
+/* --- streaming --- */
+struct rpc_stream_offer {
+    struct yamux_stream *take_stream;
+    struct buf take_in; /* what came behind the header */
+    size_t held;        /* bytes that were not granted again */
+    bool eof;
+    const char *method;
+};
+/* asks the session's handler */
+void rpc_stream_offer(struct rpc_session *s, const struct rpc_stream_offer *o);
+void rpc_streams_gone(struct rpc_session *s); /* the session is dead */
+
+/* For those who must find a session first: a stream that waits for rpc_stream_attach() or
+ * rpc_stream_fail().  unwait: it was closed meanwhile. */
+struct rpc_stream *rpc_stream_prepare(struct loop *l, const char *method, const void *request,
+                                      size_t n, const struct rpc_stream_user *user, void *arg);
+void rpc_stream_wait(struct rpc_stream *s, void (*unwait)(void *arg), void *arg);
+void rpc_stream_attach(struct rpc_stream *s, struct rpc_session *session);
+void rpc_stream_fail(struct rpc_stream *s, int code, const char *text);

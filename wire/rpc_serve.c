@@ -276,11 +276,11 @@ static void next_request(struct rpc_serve *v)
         grant(v, false);
 }
 
-/* {"Method": X}: there are no streaming methods here yet, so every X is unknown */
+/* {"Method": X}: from here on it is a stream of its own */
 static void next_stream_header(struct rpc_serve *v)
 {
-    struct buf b = BUF_INIT(16 * RPC_HEADER_MAX);
-    char *method;
+    struct rpc_stream_offer o = {.take_stream = v->stream};
+    _cleanup_free_ char *method = NULL;
     size_t len;
     int r;
 
@@ -289,13 +289,19 @@ static void next_stream_header(struct rpc_serve *v)
         grant(v, true);
         return;
     }
-    if (r == 0 && rpc_stream_header_read(v->box.in.p, len, &method) == 0) {
-        rpc_stream_refusal_write(&b, method);
-        send(v, b.p, b.len);
-        buf_done(&b);
-        free(method);
+    if (r < 0 || rpc_stream_header_read(v->box.in.p, len, &method) < 0) {
+        serve_end(v);
+        return;
     }
-    serve_end(v);
+    o.method = method;
+    o.held = v->held;
+    o.eof = v->eof;
+    buf_drop(&v->box.in, len);
+    o.take_in = v->box.in;
+    rpc_inbox_init(&v->box);
+    v->stream = NULL;
+    serve_free(v);
+    rpc_stream_offer(v->session, &o);
 }
 
 /* a plain connection has no window but TCP's */

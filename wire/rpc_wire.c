@@ -166,16 +166,10 @@ static void add_quoted(struct buf *b, const char *s)
     buf_add_byte(b, '"');
 }
 
-void rpc_stream_refusal_write(struct buf *b, const char *method)
+void rpc_unknown_stream_text(struct buf *b, const char *method)
 {
-    struct buf text = BUF_INIT(8 * RPC_HEADER_MAX);
-
-    buf_add_str(&text, "Unknown rpc method: ");
-    add_quoted(&text, method);
-    mp_map(b, 1);
-    mp_str(b, "Error");
-    mp_str(b, buf_str(&text));
-    buf_done(&text);
+    buf_add_str(b, "Unknown rpc method: ");
+    add_quoted(b, method);
 }
 
 /* --- cutting --- */
@@ -199,7 +193,7 @@ bool rpc_inbox_add(struct rpc_inbox *b, const uint8_t *p, size_t n)
 }
 
 /* one object at an offset; its state is kept only while it is not whole */
-static int object_at(struct rpc_inbox *b, size_t at, size_t max, size_t *ret_len)
+int rpc_inbox_object_at(struct rpc_inbox *b, size_t at, size_t max, size_t *ret_len)
 {
     struct mp_frame local = {0}, *f = b->frame ? b->frame : &local;
     int r;
@@ -218,7 +212,7 @@ static int object_at(struct rpc_inbox *b, size_t at, size_t max, size_t *ret_len
 
 int rpc_inbox_object(struct rpc_inbox *b, size_t *ret_len)
 {
-    return object_at(b, 0, RPC_HEADER_MAX, ret_len);
+    return rpc_inbox_object_at(b, 0, RPC_HEADER_MAX, ret_len);
 }
 
 int rpc_inbox_message(struct rpc_inbox *b, size_t *ret_body)
@@ -232,7 +226,7 @@ int rpc_inbox_message(struct rpc_inbox *b, size_t *ret_body)
             return r;
         }
     }
-    return object_at(b, b->header_len, RPC_BODY_MAX, ret_body);
+    return rpc_inbox_object_at(b, b->header_len, RPC_BODY_MAX, ret_body);
 }
 
 uint8_t *rpc_inbox_take(struct rpc_inbox *b, size_t n)

@@ -27,8 +27,8 @@ void rpc_reply_header_write(struct buf *b, const char *error, uint64_t seq, cons
 
 /* {"Method": X} of a streaming stream; -EBADMSG */
 int rpc_stream_header_read(const uint8_t *p, size_t n, char **ret_method) _must_check_;
-/* the refusal: {"Error": "Unknown rpc method: \"X\""} */
-void rpc_stream_refusal_write(struct buf *b, const char *method);
+/* the refusal: Unknown rpc method: "X" */
+void rpc_unknown_stream_text(struct buf *b, const char *method);
 
 /* bytes of one stream on their way to messages; no memory while empty */
 struct rpc_inbox {
@@ -42,6 +42,8 @@ void rpc_inbox_done(struct rpc_inbox *b);
 bool rpc_inbox_add(struct rpc_inbox *b, const uint8_t *p, size_t n) _must_check_;
 /* One whole object of at most RPC_HEADER_MAX: 0 and its length; errors of mp_frame(). */
 int rpc_inbox_object(struct rpc_inbox *b, size_t *ret_len) _must_check_;
+/* the same behind at bytes, which the caller drops later, with another limit */
+int rpc_inbox_object_at(struct rpc_inbox *b, size_t at, size_t max, size_t *ret_len) _must_check_;
 /* One whole message: 0 and the length of the body behind header_len; -EAGAIN; -EMSGSIZE, -EBADMSG:
  * of the header when header_len is 0, else of the body. */
 int rpc_inbox_message(struct rpc_inbox *b, size_t *ret_body) _must_check_;

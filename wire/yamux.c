@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "wire/yamux_priv.h"
 
 /* The session: frames in, control frames out, keepalive, the end.  Streams are in yamux_stream.c.
@@ -165,12 +166,24 @@ static void on_keepalive(void *arg)
 
     if (y->awaiting_pong) {
         conn_abort(y->conn);
-        yamux_fail(y, -1, -ETIMEDOUT, "%s: no answer to a ping for 10 s", conn_peer(y->conn));
+        yamux_fail(y, -1, -ETIMEDOUT, "%s: no answer to a ping", conn_peer(y->conn));
         return;
     }
+    yamux_probe(y, YAMUX_PING_ANSWER_NS);
+}
+
+void yamux_probe(struct yamux *y, uint64_t answer_ns)
+{
+    uint64_t until = clock_boot_ns() + answer_ns;
+
+    if (y->dead)
+        return;
+    if (!y->awaiting_pong)
+        yamux_send(y, YAMUX_PING, YAMUX_SYN, 0, y->ping_id);
+    else
+        until = MIN(until, y->keepalive.at_ns);
     y->awaiting_pong = true;
-    yamux_send(y, YAMUX_PING, YAMUX_SYN, 0, y->ping_id);
-    timer_set(&y->keepalive, YAMUX_PING_ANSWER_NS);
+    timer_set_at(&y->keepalive, until);
 }
 
 static void on_ping(struct yamux *y, const struct yamux_frame *f)

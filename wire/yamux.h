@@ -41,6 +41,8 @@ struct yamux *yamux_new(struct conn *take_c, bool client, const struct yamux_use
 struct yamux *yamux_free(struct yamux *y);
 bool yamux_takes_streams(const struct yamux *y); /* alive, and the peer does not go away */
 size_t yamux_streams(const struct yamux *y);     /* open ones */
+/* is the peer there?  A ping now; without an answer in so long the session dies */
+void yamux_probe(struct yamux *y, uint64_t answer_ns);
 
 /* Opens a stream.  -EPIPE: the session is dead; -ESHUTDOWN: the peer goes away and takes no new
  * streams; -EAGAIN: too many streams are open or not yet accepted. */
