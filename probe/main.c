@@ -1,14 +1,14 @@
 /* picket-probe - runs probes, one record for each on stdout the moment it is there.
  *
  *     picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]
- *     picket-probe -resolve HOST PORT
- *     picket-probe -disks ALLOC_DIR
+ *     picket-probe -resolve HOST PORT | -user NAME|UID | -delete PATH -below DIR | -disks ALLOC_DIR
  *
  * Everything that may hang or crash while looking at a host happens in this process: picketd runs
  * it with a deadline (fingerprint/run), people run it by hand.  It keeps only the capabilities that
  * the rows it was asked for need, and cannot get new ones.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -23,15 +23,15 @@
 #include "codec/mp.h"
 #include "codec/ops.h"
 #include "drivers/driver.h"
-#include "fingerprint/disks.h"
 #include "fingerprint/probe.h"
-#include "probe/resolve.h"
+#include "probe/jobs.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct options {
     const char *root, *conf;
-    bool list, json, resolve, disks, version;
+    bool list, json, version;
+    const struct odd_job *job; /* NULL: probes are run */
     char *const *names;        /* what stands behind the flags */
     const struct probe **rows; /* owned array of borrowed rows, in table order */
     size_t n_rows;
@@ -142,7 +142,7 @@ static int read_conf(const char *from, struct probe_conf *conf, struct err *e)
 /* Gives up every capability that no selected row asks for, for good. */
 static int drop_rights(const struct options *o, struct err *e)
 {
-    uint64_t keep = o->disks ? PROBE_CAP(CAP_DAC_READ_SEARCH) : 0;
+    uint64_t keep = o->job ? o->job->caps : 0;
     cap_t caps;
     int r = 0;
 
@@ -266,27 +266,6 @@ static int run_rows(const struct options *o, const struct probe_conf *conf)
     return out.broken ? EXIT_FAILED : EXIT_OK;
 }
 
-/* --- disks --- */
-
-static void put_disk(void *arg, const struct host_disk_stats *s)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT(PROBE_RECORD_MAX);
-
-    mp_encode(&b, &desc_host_disk_stats, s);
-    if (buf_ok(&b) == 0)
-        put(arg, b.p, b.len);
-}
-
-/* one msgpack record for each file system */
-static int print_disks(const struct options *o, struct err *e)
-{
-    struct probe_ctx ctx = {.root = o->root};
-    struct output out = {0};
-    int r = disks_read(&ctx, o->names[0], put_disk, &out);
-
-    return r < 0 ? err_errno(e, r, "mount table") : 0;
-}
-
 /* --- command line --- */
 
 static int usage(const char *what)
@@ -294,10 +273,10 @@ static int usage(const char *what)
     (void)fprintf(stderr,
                   "picket-probe: %s\n"
                   "usage: picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]\n"
-                  "       picket-probe -resolve HOST PORT\n"
-                  "       picket-probe -disks ALLOC_DIR\n"
                   "       picket-probe -version\n",
                   what);
+    for (size_t i = 0; i < n_odd_jobs; i++)
+        (void)fprintf(stderr, "       picket-probe %s %s\n", odd_jobs[i].flag, odd_jobs[i].usage);
     return EXIT_USAGE;
 }
 
@@ -305,17 +284,16 @@ static int parse_args(struct options *o, int argc, char **argv)
 {
     int i;
 
-    for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+    for (i = 1; i < argc && argv[i][0] == '-' && !o->job; i++) {
         const char *flag = argv[i] + (argv[i][1] == '-');
 
+        o->job = odd_job_find(flag);
+        if (o->job)
+            continue;
         if (str_eq(flag, "-list"))
             o->list = true;
         else if (str_eq(flag, "-json"))
             o->json = true;
-        else if (str_eq(flag, "-resolve"))
-            o->resolve = true;
-        else if (str_eq(flag, "-disks"))
-            o->disks = true;
         else if (str_eq(flag, "-version"))
             o->version = true;
         else if (str_eq(flag, "-root") && i + 1 < argc)
@@ -325,16 +303,26 @@ static int parse_args(struct options *o, int argc, char **argv)
         else
             return usage("unknown flag, or one without its value");
     }
-    if (o->resolve) {
-        o->names = argv + i;
-        return argc - i == 2 ? EXIT_OK : usage("-resolve takes a host and a port");
-    }
-    if (o->disks) {
-        o->names = argv + i;
-        return argc - i == 1 ? EXIT_OK : usage("-disks takes the allocations' folder");
-    }
+    o->names = argv + i;
+    if (o->job)
+        return argc - i == o->job->n_args ? EXIT_OK : usage("wrong number of arguments");
     o->json = o->json || isatty(STDOUT_FILENO);
     return select_rows(o, argv + i, (size_t)(argc - i));
+}
+
+static void on_abort(int signo)
+{
+    _exit(128 + signo);
+}
+
+/* The first process of a PID namespace (base/proc) does not die from the signal of abort(), but
+ * only from the fault that abort() causes then: nobody could tell it from a real one. */
+static void abort_visibly(void)
+{
+    const struct sigaction sa = {.sa_handler = on_abort};
+
+    if (getpid() == 1)
+        (void)sigaction(SIGABRT, &sa, NULL);
 }
 
 int main(int argc, char **argv)
@@ -342,18 +330,19 @@ int main(int argc, char **argv)
     struct options o = {.root = ""};
     struct probe_conf conf = {0};
     struct err e = {0};
-    int code = parse_args(&o, argc, argv);
+    int code;
 
+    abort_visibly();
+    code = parse_args(&o, argc, argv);
     if (code == EXIT_OK && o.version)
         (void)printf("picket-probe %s\n", PICKET_VERSION);
     else if (code == EXIT_OK && o.list)
         list_rows();
     else if (code == EXIT_OK && (read_conf(o.conf, &conf, &e) < 0 || drop_rights(&o, &e) < 0 ||
-                                 (o.disks && print_disks(&o, &e) < 0) ||
-                                 (o.resolve && resolve_print(o.names[0], o.names[1], &e) < 0))) {
+                                 (o.job && o.job->run(o.root, o.names, &e) < 0))) {
         (void)fprintf(stderr, "picket-probe: %s\n", e.text);
         code = EXIT_FAILED;
-    } else if (code == EXIT_OK && !o.resolve && !o.disks) {
+    } else if (code == EXIT_OK && !o.job) {
         code = run_rows(&o, &conf);
     }
     ops_clear(&desc_probe_conf, &conf);

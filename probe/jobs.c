@@ -1,0 +1,74 @@
+#include "probe/jobs.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "codec/mp.h"
+#include "fingerprint/disks.h"
+#include "fingerprint/probe.h"
+#include "probe/remove.h"
+#include "probe/resolve.h"
+#include "probe/user.h"
+
+static int job_resolve(const char *root, char *const *args, struct err *e)
+{
+    (void)root;
+    return resolve_print(args[0], args[1], e);
+}
+
+static int job_user(const char *root, char *const *args, struct err *e)
+{
+    (void)root;
+    return user_print(args[0], e);
+}
+
+static int job_delete(const char *root, char *const *args, struct err *e)
+{
+    (void)root;
+    if (!str_eq(args[1], "-below"))
+        return err_set(e, -EINVAL, "-delete PATH goes together with -below DIR");
+    return remove_print(args[2], args[0], e);
+}
+
+static void put_disk(void *arg, const struct host_disk_stats *s)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(PROBE_RECORD_MAX);
+
+    (void)arg;
+    mp_encode(&b, &desc_host_disk_stats, s);
+    if (buf_ok(&b) == 0)
+        (void)fwrite(b.p, 1, b.len, stdout);
+}
+
+/* one msgpack record for each file system, as soon as it is known */
+static int job_disks(const char *root, char *const *args, struct err *e)
+{
+    struct probe_ctx ctx = {.root = root};
+    int r;
+
+    (void)setvbuf(stdout, NULL, _IONBF, 0);
+    r = disks_read(&ctx, args[0], put_disk, NULL);
+    return r < 0 ? err_errno(e, r, "mount table") : 0;
+}
+
+/* clang-format off */
+const struct odd_job odd_jobs[] = {
+    {"-resolve", "HOST PORT", 2, 0, job_resolve},
+    {"-user", "NAME|UID", 1, 0, job_user},
+    {"-delete", "PATH -below DIR", 3, PROBE_CAP(CAP_DAC_OVERRIDE) | PROBE_CAP(CAP_FOWNER),
+     job_delete},
+    {"-disks", "ALLOC_DIR", 1, PROBE_CAP(CAP_DAC_READ_SEARCH), job_disks},
+};
+/* clang-format on */
+const size_t n_odd_jobs = ARRAY_LEN(odd_jobs);
+
+const struct odd_job *odd_job_find(const char *flag)
+{
+    for (size_t i = 0; i < n_odd_jobs; i++)
+        if (str_eq(flag, odd_jobs[i].flag))
+            return &odd_jobs[i];
+    return NULL;
+}
