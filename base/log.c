@@ -7,16 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/uio.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log_journal.h"
 
 enum {
     RECORD_MAX = 8192,
-    RING_SIZE = 256 * 1024,
+    JOURNAL_MAX = 64 * 1024, /* every value once as a field, once in the message */
     FIELDS_MAX = 24,
 };
 
@@ -39,11 +38,11 @@ static struct {
     bool json;
     int journal; /* -1 = not looked yet */
     uint64_t dropped, dropped_shown;
-    char *ring; /* owned; made by the first record */
-    size_t ring_at, ring_len;
-    void (*tap)(void *arg, enum log_level level, const char *line);
-    void *tap_arg;
-} state = {.level = LOG_LEVEL_INFO, .journal = -1};
+    struct list taps;
+    enum log_level tapped; /* the lowest level of a tap */
+    bool in_tap;
+} state = {
+    .level = LOG_LEVEL_INFO, .journal = -1, .taps = LIST_INIT(state.taps), .tapped = LOG_LEVEL_OFF};
 
 void log_set_level(enum log_level level)
 {
@@ -73,40 +72,28 @@ void log_set_json(bool on)
     state.json = on;
 }
 
-void log_set_tap(void (*fn)(void *arg, enum log_level level, const char *line), void *arg)
+static void find_lowest_tap(void)
 {
-    state.tap = fn;
-    state.tap_arg = arg;
+    state.tapped = LOG_LEVEL_OFF;
+    list_for_each (t, &state.taps, struct log_tap, link)
+        state.tapped = MIN(state.tapped, t->level);
+}
+
+void log_tap_add(struct log_tap *t)
+{
+    list_append(&state.taps, &t->link);
+    find_lowest_tap();
+}
+
+void log_tap_remove(struct log_tap *t)
+{
+    list_remove(&t->link);
+    find_lowest_tap();
 }
 
 uint64_t log_dropped(void)
 {
     return state.dropped;
-}
-
-static void ring_add(const char *p, size_t n)
-{
-    if (!state.ring)
-        state.ring = xcalloc(RING_SIZE, 1);
-    for (size_t i = 0; i < n; i++) {
-        state.ring[state.ring_at] = p[i];
-        state.ring_at = (state.ring_at + 1) % RING_SIZE;
-    }
-    state.ring_len = MIN(state.ring_len + n, (size_t)RING_SIZE);
-}
-
-char *log_ring_text(void)
-{
-    size_t start = (state.ring_at + RING_SIZE - state.ring_len) % RING_SIZE;
-    char *text = xcalloc(state.ring_len + 1, 1), *whole;
-
-    for (size_t i = 0; i < state.ring_len; i++)
-        text[i] = state.ring[(start + i) % RING_SIZE];
-    if (state.ring_len < RING_SIZE)
-        return text;
-    whole = strchr(text, '\n'); /* the first line is cut */
-    memmove(text, whole ? whole + 1 : "", whole ? strlen(whole + 1) + 1 : 1);
-    return text;
 }
 
 /* values with blanks, quotes or control characters are quoted */
@@ -135,7 +122,7 @@ static void add_value(struct buf *b, const char *s, bool quote)
     buf_add_byte(b, '"');
 }
 
-static void format_line(struct buf *b, enum log_level level, int code, const char *msg,
+static void format_line(struct buf *b, bool json, enum log_level level, int code, const char *msg,
                         const struct log_field *f, size_t n)
 {
     char time[GOTIME_TEXT_MAX];
@@ -145,7 +132,7 @@ static void format_line(struct buf *b, enum log_level level, int code, const cha
     now.nsec = 0;
     gotime_format(now, time); /* ends in Z: the decimals go in front of it, always three */
     (void)snprintf(time + strlen(time) - 1, 6, ".%03uZ", ms % 1000);
-    if (state.json) {
+    if (json) {
         buf_printf(b, "{\"@level\":\"%s\",\"@message\":", levels[level].lower);
         add_value(b, msg, true);
         buf_printf(b, ",\"@timestamp\":\"%s\"", time);
@@ -159,13 +146,13 @@ static void format_line(struct buf *b, enum log_level level, int code, const cha
             text = strerror(-code);
         if (!key || (i == n && code >= 0))
             continue;
-        buf_printf(b, state.json ? ",\"%s\":" : " %s=", key);
+        buf_printf(b, json ? ",\"%s\":" : " %s=", key);
         if (i < n && f[i].is_number)
             buf_printf(b, "%lld", (long long)f[i].number);
         else
-            add_value(b, text ? text : "", state.json);
+            add_value(b, text ? text : "", json);
     }
-    if (state.json)
+    if (json)
         buf_add_byte(b, '}');
 }
 
@@ -176,37 +163,40 @@ static bool to_journal(void)
     return state.journal > 0;
 }
 
-static void write_journal(enum log_level level, int code, const char *line, const char *file,
+static void write_journal(enum log_level level, int code, const char *text, const char *file,
                           int line_no, const char *func, const struct log_field *f, size_t n)
 {
-    struct iovec v[FIELDS_MAX + 6];
-    char *owned[FIELDS_MAX + 6];
-    size_t k = 0;
+    _cleanup_buf_ struct buf b = BUF_INIT(JOURNAL_MAX);
+    char number[32];
 
-    owned[k++] = xasprintf("MESSAGE=%s", line);
-    owned[k++] = xasprintf("PRIORITY=%d", levels[level].priority);
-    owned[k++] = xasprintf("CODE_FILE=%s", file);
-    owned[k++] = xasprintf("CODE_LINE=%d", line_no);
-    owned[k++] = xasprintf("CODE_FUNC=%s", func);
-    if (code < 0)
-        owned[k++] = xasprintf("ERRNO=%d", -code);
-    for (size_t i = 0; i < n && k < ARRAY_LEN(owned); i++) {
-        char *p;
-
+    journal_add(&b, "", "MESSAGE", text);
+    (void)snprintf(number, sizeof(number), "%d", levels[level].priority);
+    journal_add(&b, "", "PRIORITY", number);
+    journal_add(&b, "", "SYSLOG_IDENTIFIER", program_invocation_short_name);
+    journal_add(&b, "", "CODE_FILE", file);
+    (void)snprintf(number, sizeof(number), "%d", line_no);
+    journal_add(&b, "", "CODE_LINE", number);
+    journal_add(&b, "", "CODE_FUNC", func);
+    if (code < 0) {
+        (void)snprintf(number, sizeof(number), "%d", -code);
+        journal_add(&b, "", "ERRNO", number);
+    }
+    for (size_t i = 0; i < n && i < FIELDS_MAX; i++) {
         if (!f[i].key)
             continue;
-        p = f[i].is_number ? xasprintf("PICKET_%s=%lld", f[i].key, (long long)f[i].number)
-                           : xasprintf("PICKET_%s=%s", f[i].key, f[i].text ? f[i].text : "");
-        for (char *c = p; *c && *c != '='; c++)
-            *c = *c == '-' || *c == '.' ? '_' : (char)toupper((unsigned char)*c);
-        owned[k++] = p;
+        if (f[i].is_number)
+            (void)snprintf(number, sizeof(number), "%lld", (long long)f[i].number);
+        journal_add(&b, "PICKET_", f[i].key, f[i].is_number ? number : f[i].text ? f[i].text : "");
     }
-    for (size_t i = 0; i < k; i++)
-        v[i] = (struct iovec){owned[i], strlen(owned[i])};
-    if (sd_journal_sendv(v, (int)k) < 0)
+    if (journal_send(&b) < 0)
         state.dropped++;
-    for (size_t i = 0; i < k; i++)
-        free(owned[i]);
+}
+
+/* the message and fields of a line: the journal has its own time and level */
+static const char *after_level(const char *line)
+{
+    line += strcspn(line, "]");
+    return line + strspn(line, "] ");
 }
 
 /* Writes all of it or says no, without ever waiting: a pipe that has room takes PIPE_BUF bytes at
@@ -228,33 +218,81 @@ static bool write_now(int fd, const uint8_t *p, size_t n)
     return true;
 }
 
+/* both forms are made at most once for a record */
+struct lines {
+    struct buf form[2]; /* text, JSON */
+    bool made[2];
+};
+
+struct record {
+    enum log_level level;
+    int code;
+    const char *msg, *file;
+    int line;
+    const char *func;
+    const struct log_field *fields;
+    size_t n;
+};
+
+static struct buf *line_of(struct lines *l, bool json, const struct record *r)
+{
+    struct buf *b = &l->form[json];
+
+    if (!l->made[json])
+        format_line(b, json, r->level, r->code, r->msg, r->fields, r->n);
+    l->made[json] = true;
+    return b;
+}
+
+static void tell_taps(struct lines *l, const struct record *r)
+{
+    if (state.in_tap)
+        return;
+    state.in_tap = true;
+    list_for_each (t, &state.taps, struct log_tap, link)
+        if (r->level >= t->level)
+            t->fn(t->arg, buf_str(line_of(l, t->json, r)));
+    state.in_tap = false;
+}
+
+static void write_record(struct lines *l, const struct record *r)
+{
+    struct buf *b = line_of(l, state.json, r);
+
+    if (to_journal()) {
+        /* the journal has its own time and level: only message and fields of the line */
+        write_journal(r->level, r->code, state.json ? buf_str(b) : after_level(buf_str(b)), r->file,
+                      r->line, r->func, r->fields, r->n);
+        return;
+    }
+    if (state.dropped > state.dropped_shown && !state.json) {
+        buf_printf(b, " dropped_records=%llu", (unsigned long long)state.dropped);
+        state.dropped_shown = state.dropped;
+    }
+    b->failed = false; /* too long: cut, but still a line */
+    b->max++;
+    buf_add_byte(b, '\n');
+    if (!write_now(STDERR_FILENO, b->p, b->len))
+        state.dropped++;
+}
+
 int log_record(enum log_level level, int code, const char *msg, const char *file, int line,
                const char *func, const struct log_field *fields, size_t n)
 {
-    _cleanup_buf_ struct buf b = BUF_INIT(RECORD_MAX);
+    const struct record r = {level, code, msg, file, line, func, fields, n};
+    struct lines l = {
+        .form = {BUF_INIT(RECORD_MAX), BUF_INIT(RECORD_MAX)}
+    };
     int saved = errno;
 
-    if (level < state.level)
+    if (level < MIN(state.level, state.tapped))
         return code;
-    format_line(&b, level, code, msg, fields, n);
-    if (state.dropped > state.dropped_shown && !state.json) {
-        buf_printf(&b, " dropped_records=%llu", (unsigned long long)state.dropped);
-        state.dropped_shown = state.dropped;
-    }
-    if (state.tap)
-        state.tap(state.tap_arg, level, buf_str(&b));
-    if (to_journal()) {
-        /* the journal has its own time and level: only message and fields of the line */
-        write_journal(level, code,
-                      state.json ? buf_str(&b) : buf_str(&b) + strcspn(buf_str(&b), "]") + 1, file,
-                      line, func, fields, n);
-    }
-    b.failed = false; /* too long: cut, but still a line */
-    b.max++;
-    buf_add_byte(&b, '\n');
-    ring_add(buf_str(&b), b.len);
-    if (!to_journal() && !write_now(STDERR_FILENO, b.p, b.len))
-        state.dropped++;
+    if (level >= state.tapped)
+        tell_taps(&l, &r);
+    if (level >= state.level)
+        write_record(&l, &r);
+    buf_done(&l.form[0]);
+    buf_done(&l.form[1]);
     errno = saved;
     return code;
 }

@@ -4,16 +4,16 @@
  *     log_info("node registered", KV("node_id", id), KI("servers", n));
  *     return log_error(r, "cannot read config", KV("path", path));
  * On a terminal or in a file a record is a line "TIME [INFO]  message key=value"; under systemd
- * (JOURNAL_STREAM) it goes to the journal with PRIORITY and one PICKET_* field per key.  The last
- * records are kept in a ring for the log-streaming endpoint.  Writing never blocks: what a full
- * pipe or socket refuses is dropped and counted, and the count is shown by the next record.
+ * (JOURNAL_STREAM) it goes to the journal with PRIORITY and one PICKET_* field per key.  Writing
+ * never blocks: what a full pipe or socket refuses is dropped and counted, and the count is shown
+ * by the next record.
  *
  * Who decides, logs, once: the library layers (base codec model wire state) do not log above debug.
  * Secrets are never passed here.
  */
 #pragma once
 
-#include "base/mem.h"
+#include "base/list.h"
 
 enum log_level {
     LOG_LEVEL_TRACE,
@@ -46,7 +46,8 @@ struct log_field {
 #define log_warn(code, msg, ...)  LOG_AT_(LOG_LEVEL_WARN, (code), (msg), ##__VA_ARGS__)
 #define log_error(code, msg, ...) LOG_AT_(LOG_LEVEL_ERROR, (code), (msg), ##__VA_ARGS__)
 
-/* writes a record; code is a negative errno (shown as error=...) or 0; returns code */
+/* Writes a record, and formats it only when somebody wants it; code is a negative errno (shown as
+ * error=...) or 0; returns code */
 int log_record(enum log_level level, int code, const char *msg, const char *file, int line,
                const char *func, const struct log_field *fields, size_t n);
 void log_set_level(enum log_level level);
@@ -56,9 +57,16 @@ int log_level_parse(const char *s, enum log_level *ret) _must_check_;
 const char *log_level_name(enum log_level level); /* "INFO" */
 void log_set_json(bool on); /* one JSON object per line: @level @message @timestamp fields */
 
-/* called with every record's text line (without its end) as it is written; for the log stream.
- * One tap; NULL takes it away. */
-void log_set_tap(void (*fn)(void *arg, enum log_level level, const char *line), void *arg);
-/* copies the kept tail, oldest line first, each ended by a newline */
-char *log_ring_text(void) _must_check_;
-uint64_t log_dropped(void); /* records that could not be written */
+/* Who else reads the records as they are written: log streams.  level and json are the tap's own,
+ * also when the log leaves such records out or has another form; the line (without its end) is
+ * borrowed.  A record that fn itself causes reaches no tap.  fn may remove its own tap only. */
+struct log_tap {
+    struct list link;
+    enum log_level level;
+    bool json;
+    void (*fn)(void *arg, const char *line);
+    void *arg;
+};
+void log_tap_add(struct log_tap *t);    /* borrowed until it is removed */
+void log_tap_remove(struct log_tap *t); /* harmless when it was not added (zeroed) */
+uint64_t log_dropped(void);             /* records that could not be written */

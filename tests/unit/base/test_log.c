@@ -1,4 +1,4 @@
-/* Log records: form of the lines, levels, ring and tap, a pipe that is full. */
+/* Log records: form of the lines, levels, taps, a pipe that is full. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -14,17 +14,17 @@
 #include "base/clock.h"
 
 static char last[16384]; /* what the tap saw last */
-static enum log_level last_level;
 static int n_lines;
 static int real_stderr = -1, pipe_out = -1;
 
-static void tap(void *arg, enum log_level level, const char *line)
+static void take(void *arg, const char *line)
 {
     (void)arg;
     (void)snprintf(last, sizeof(last), "%s", line);
-    last_level = level;
     n_lines++;
 }
+
+static struct log_tap tap = {.level = LOG_LEVEL_INFO, .fn = take};
 
 /* standard error becomes a pipe, so that the lines do not mix with the test's own */
 static int setup(void **state)
@@ -43,7 +43,9 @@ static int setup(void **state)
     clock_fake(true, 1, INT64_C(1600000000123456789));
     log_set_level(LOG_LEVEL_INFO);
     log_set_json(false);
-    log_set_tap(tap, NULL);
+    tap.level = LOG_LEVEL_INFO;
+    tap.json = false;
+    log_tap_add(&tap);
     n_lines = 0;
     return 0;
 }
@@ -51,7 +53,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    log_set_tap(NULL, NULL);
+    log_tap_remove(&tap);
     clock_fake(false, 0, 0);
     (void)dup2(real_stderr, STDERR_FILENO);
     (void)close(real_stderr);
@@ -64,17 +66,16 @@ static void test_log_writes_a_line_with_fields(void **state)
     struct err_like {
         char text[10];
     } e = {"no way"};
-    char written[512] = "";
+    char text[512] = "";
 
     (void)state;
     log_info("node registered", KV("node_id", "abc"), KI("servers", 3), KE(&e));
     assert_string_equal(last,
                         "2020-09-13T12:26:40.123Z [INFO]  node registered node_id=abc servers=3 "
                         "error=\"no way\"");
-    assert_int_equal(last_level, LOG_LEVEL_INFO);
-    assert_true(read(pipe_out, written, sizeof(written) - 1) > 0);
-    assert_int_equal(strncmp(written, last, strlen(last)), 0);
-    assert_int_equal(written[strlen(last)], '\n');
+    assert_true(read(pipe_out, text, sizeof(text) - 1) > 0);
+    assert_int_equal(strncmp(text, last, strlen(last)), 0);
+    assert_int_equal(text[strlen(last)], '\n');
     log_info("alone");
     assert_string_equal(last, "2020-09-13T12:26:40.123Z [INFO]  alone");
 }
@@ -114,18 +115,93 @@ static void test_log_quotes_values(void **state)
     }
 }
 
+/* what has been written to standard error since the last time */
+static size_t written(char *ret, size_t size)
+{
+    ssize_t n = read(pipe_out, ret, size - 1);
+
+    ret[n > 0 ? n : 0] = 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
 static void test_log_keeps_to_its_level(void **state)
 {
+    char text[512];
+
     (void)state;
+    log_tap_remove(&tap);
     log_debug("unseen");
-    assert_int_equal(n_lines, 0);
+    assert_int_equal(written(text, sizeof(text)), 0);
     log_set_level(LOG_LEVEL_DEBUG);
     log_debug("seen");
-    assert_int_equal(n_lines, 1);
+    assert_true(written(text, sizeof(text)) > 0);
     log_set_level(LOG_LEVEL_OFF);
     assert_int_equal(log_error(-EIO, "unseen"), -EIO);
-    assert_int_equal(n_lines, 1);
+    assert_int_equal(written(text, sizeof(text)), 0);
     assert_int_equal(log_get_level(), LOG_LEVEL_OFF);
+}
+
+static void test_log_tap_has_a_level_of_its_own(void **state)
+{
+    char text[512];
+
+    (void)state;
+    tap.level = LOG_LEVEL_DEBUG;
+    log_tap_remove(&tap);
+    log_tap_add(&tap);
+    log_debug("for the tap alone");
+    assert_non_null(strstr(last, "[DEBUG] for the tap alone"));
+    assert_int_equal(written(text, sizeof(text)), 0);
+    log_set_level(LOG_LEVEL_OFF);
+    log_info("still for the tap");
+    assert_int_equal(n_lines, 2);
+    assert_int_equal(written(text, sizeof(text)), 0);
+    log_tap_remove(&tap);
+    tap.level = LOG_LEVEL_WARN;
+    log_tap_add(&tap);
+    log_info("below it");
+    assert_int_equal(n_lines, 2);
+}
+
+static void test_log_taps_have_their_own_form(void **state)
+{
+    char other[512] = "";
+    struct log_tap second = {.level = LOG_LEVEL_INFO, .json = true};
+
+    (void)state;
+    second.fn = take;
+    log_tap_remove(&tap);
+    log_tap_add(&second);
+    log_info("m", KI("n", 1));
+    assert_string_equal(
+        last, "{\"@level\":\"info\",\"@message\":\"m\",\"@timestamp\":\"2020-09-13T12:26:40.123Z\","
+              "\"n\":1}");
+    assert_true(written(other, sizeof(other)) > 0);
+    assert_non_null(strstr(other, "[INFO]  m n=1\n")); /* the log itself stays text */
+    log_tap_remove(&second);
+    log_info("m");
+    assert_int_equal(n_lines, 1);
+    log_tap_remove(&second); /* harmless */
+}
+
+static void log_from_inside(void *arg, const char *line)
+{
+    (void)arg;
+    (void)line;
+    n_lines++;
+    log_info("about the tap");
+}
+
+static void test_log_tap_does_not_hear_itself(void **state)
+{
+    struct log_tap loud = {.level = LOG_LEVEL_INFO, .fn = log_from_inside};
+
+    (void)state;
+    log_tap_add(&loud);
+    log_info("once");
+    log_tap_remove(&loud);
+    assert_int_equal(n_lines, 2); /* each tap once */
+    assert_non_null(strstr(last, "once"));
 }
 
 static void test_log_levels_have_names(void **state)
@@ -147,7 +223,9 @@ static void test_log_writes_json(void **state)
     struct json_object *o, *v;
 
     (void)state;
-    log_set_json(true);
+    log_tap_remove(&tap);
+    tap.json = true;
+    log_tap_add(&tap);
     (void)log_warn(-EIO, "a \"message\"\n", KV("path", "C:\\x\ty"), KI("n", -5));
     o = json_tokener_parse(last);
     assert_non_null(o);
@@ -166,8 +244,7 @@ static void test_log_writes_json(void **state)
 
 static void test_log_cuts_what_is_too_long(void **state)
 {
-    char large[10000];
-    _cleanup_free_ char *ring = NULL;
+    char large[10000], text[16384];
 
     (void)state;
     memset(large, 'x', sizeof(large) - 1);
@@ -177,29 +254,11 @@ static void test_log_cuts_what_is_too_long(void **state)
     memset(large, '"', sizeof(large) - 1);
     log_info("m", KV("v", large));
     assert_true(strlen(last) <= 8192);
+    (void)written(text, sizeof(text));
+    log_info("m", KV("v", large));
     log_info("next");
-    ring = log_ring_text();
-    assert_non_null(
-        strstr(ring, "\n2020-09-13T12:26:40.123Z [INFO]  next")); /* on a line of its own */
-}
-
-static void test_log_ring_keeps_the_tail(void **state)
-{
-    _cleanup_free_ char *ring = NULL;
-    size_t n;
-
-    (void)state;
-    for (int i = 0; i < 6000; i++) {
-        char drain[4096];
-
-        log_info("a line of some length for the ring", KI("i", i));
-        (void)!read(pipe_out, drain, sizeof(drain));
-    }
-    ring = log_ring_text();
-    n = strlen(ring);
-    assert_true(n > 200 * 1024 && n < 256 * 1024);
-    assert_int_equal(strncmp(ring, "2020-", 5), 0); /* begins with a whole line */
-    assert_string_equal(ring + n - strlen("i=5999\n"), "i=5999\n");
+    (void)written(text, sizeof(text));
+    assert_non_null(strstr(text, "\n2020-09-13T12:26:40.123Z [INFO]  next\n")); /* its own line */
 }
 
 static void test_log_drops_when_nobody_reads(void **state)
@@ -216,8 +275,10 @@ static void test_log_drops_when_nobody_reads(void **state)
     while (read(pipe_out, drain, sizeof(drain)) > 0)
         ;
     log_info("next");
+    (void)written(drain, sizeof(drain));
     log_info("next");
-    assert_null(strstr(last, "dropped_records"));
+    (void)written(drain, sizeof(drain));
+    assert_null(strstr(drain, "dropped_records"));
 }
 
 static void test_log_tells_how_many_were_dropped(void **state)
@@ -232,7 +293,8 @@ static void test_log_tells_how_many_were_dropped(void **state)
         ;
     expected = xasprintf(" dropped_records=%llu", (unsigned long long)log_dropped());
     log_info("room again");
-    assert_non_null(strstr(last, expected));
+    (void)written(drain, sizeof(drain));
+    assert_non_null(strstr(drain, expected));
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -244,10 +306,12 @@ int main(void)
         TEST(test_log_returns_the_code_and_keeps_errno),
         TEST(test_log_quotes_values),
         TEST(test_log_keeps_to_its_level),
+        TEST(test_log_tap_has_a_level_of_its_own),
+        TEST(test_log_taps_have_their_own_form),
+        TEST(test_log_tap_does_not_hear_itself),
         TEST(test_log_levels_have_names),
         TEST(test_log_writes_json),
         TEST(test_log_cuts_what_is_too_long),
-        TEST(test_log_ring_keeps_the_tail),
         TEST(test_log_drops_when_nobody_reads),
         TEST(test_log_tells_how_many_were_dropped),
     };
