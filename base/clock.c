@@ -7,7 +7,7 @@
 
 static struct {
     bool on;
-    uint64_t boot_ns;
+    uint64_t boot_ns, slept_ns;
     int64_t wall_ns;
 } fake;
 
@@ -29,17 +29,44 @@ int64_t clock_wall_ns(void)
     return fake.on ? fake.wall_ns : (int64_t)read_clock(CLOCK_REALTIME);
 }
 
+uint64_t clock_slept_ns(void)
+{
+    uint64_t mono;
+
+    if (fake.on)
+        return fake.slept_ns;
+    mono = read_clock(CLOCK_MONOTONIC); /* first: the difference must not come out below zero */
+    return read_clock(CLOCK_BOOTTIME) - mono;
+}
+
+int64_t clock_wall_of(uint64_t boot_ns)
+{
+    return clock_wall_ns() - (int64_t)(clock_boot_ns() - boot_ns);
+}
+
 void clock_fake(bool on, uint64_t boot_ns, int64_t wall_ns)
 {
     fake.on = on;
     fake.boot_ns = boot_ns;
     fake.wall_ns = wall_ns;
+    fake.slept_ns = 0;
 }
 
 void clock_fake_advance(uint64_t ns)
 {
     fake.boot_ns += ns;
     fake.wall_ns += (int64_t)ns;
+}
+
+void clock_fake_sleep(uint64_t ns)
+{
+    clock_fake_advance(ns);
+    fake.slept_ns += ns;
+}
+
+void clock_fake_jump(int64_t ns)
+{
+    fake.wall_ns += ns;
 }
 
 struct gotime gotime_from_unix_ns(int64_t ns)

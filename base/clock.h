@@ -22,9 +22,15 @@ enum { GOTIME_TEXT_MAX = 96 };
 
 uint64_t clock_boot_ns(void);
 int64_t clock_wall_ns(void);
+/* how long the machine has slept since it was started: CLOCK_BOOTTIME less CLOCK_MONOTONIC */
+uint64_t clock_slept_ns(void);
+/* the wall time of a moment of CLOCK_BOOTTIME, by the wall clock of now: right behind a jump too */
+int64_t clock_wall_of(uint64_t boot_ns);
 /* tests: from now on both clocks stand still at these values; false gives real time back */
 void clock_fake(bool on, uint64_t boot_ns, int64_t wall_ns);
 void clock_fake_advance(uint64_t ns);
+void clock_fake_sleep(uint64_t ns); /* the machine sleeps so long */
+void clock_fake_jump(int64_t ns);   /* somebody sets the wall clock */
 
 struct gotime gotime_now(void);
 struct gotime gotime_from_unix_ns(int64_t ns);

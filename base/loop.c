@@ -42,7 +42,10 @@ struct loop {
     bool defer_awake; /* defer_fd is readable */
     struct timer **heap; /* binary min-heap by at_ns */
     size_t n_heap, cap_heap;
-    uint64_t armed_ns; /* what timer_source is set to; 0 = off */
+    uint64_t armed_ns;                           /* what timer_source is set to; 0 = off */
+    uint64_t late_ns;                            /* when on_late is called */
+    void (*on_late)(void *arg, uint64_t due_ns); /* may be NULL */
+    void *late_arg;
     struct list defers;
     struct signal_watch *signals;
     struct epoll_event *batch; /* events being dispatched, so that io_del() can blank them */
@@ -175,11 +178,28 @@ void timer_stop(struct timer *t)
     /* the source may now fire too early once; that is cheaper than moving it each time */
 }
 
+void loop_on_late(struct loop *l, uint64_t more_than_ns, void (*fn)(void *arg, uint64_t due_ns),
+                  void *arg)
+{
+    l->late_ns = more_than_ns;
+    l->on_late = fn;
+    l->late_arg = arg;
+}
+
+static void tell_late(struct loop *l, uint64_t now)
+{
+    uint64_t due = loop_next_timer(l);
+
+    if (l->on_late && due < now && now - due > l->late_ns)
+        l->on_late(l->late_arg, due);
+}
+
 size_t loop_run_due(struct loop *l)
 {
     uint64_t now = clock_boot_ns();
     size_t n = 0;
 
+    tell_late(l, now);
     while (n < TIMER_BATCH && l->n_heap && l->heap[0]->at_ns <= now) {
         struct timer *t = l->heap[0];
 

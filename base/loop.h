@@ -69,6 +69,11 @@ static inline bool timer_armed(const struct timer *t)
     return t->slot != 0;
 }
 
+/* fn is told when timers fire more than so long after they were due, before any of them does: the
+ * process was stopped or starved, the machine slept, or a callback took that long */
+void loop_on_late(struct loop *l, uint64_t more_than_ns, void (*fn)(void *arg, uint64_t due_ns),
+                  void *arg);
+
 /* "call this as soon as the current callback has returned" */
 struct defer {
     struct list link;
