@@ -7,10 +7,13 @@
 
 #include "agent/allocs.h"
 #include "agent/collect.h"
+#include "agent/events.h"
+#include "agent/flap.h"
 #include "agent/identity.h"
 #include "agent/journal.h"
 #include "agent/meta.h"
 #include "agent/mirror.h"
+#include "agent/notice.h"
 #include "agent/servers.h"
 #include "agent/session.h"
 #include "api/server.h"
@@ -52,6 +55,9 @@ struct agent {
     struct pool *pool;
     struct servers *servers;
     struct session *session;
+    struct flap *flap;
+    struct events *events;
+    struct notice *notice;
     struct allocs *allocs;
     struct mirror *mirror;
     struct api *api;
@@ -80,13 +86,19 @@ static void merge_now(void *arg)
 {
     struct agent *a = arg;
     _cleanup_free_ struct probe_status *st = xnew0_n(struct probe_status, a->n_rows);
+    _cleanup_(node_snap_unrefp) const struct node_snap *before = NULL;
     size_t n = probe_run_count(a->probes);
+    bool changed;
 
     if (!a->collecting || is_behind(a))
         return;
     for (size_t i = 0; i < n; i++)
         probe_run_status(a->probes, i, &st[i]);
-    if (!collect_merge(a->collect, st, n))
+    if (collect_snap(a->collect))
+        before = node_snap_ref(collect_snap(a->collect));
+    changed = collect_merge(a->collect, st, n);
+    notice_look(a->notice, before ? before->node : NULL, collect_snap(a->collect)->node, st, n);
+    if (!changed)
         return;
     mirror_set_local(a->mirror, collect_snap(a->collect));
     session_set_node(a->session, collect_snap(a->collect));
@@ -107,7 +119,7 @@ static bool fast_ones_are_in(const struct agent *a)
         struct probe_status st;
 
         probe_run_status(a->probes, i, &st);
-        if (st.class == PROBE_FAST && st.state == PROBE_NEVER)
+        if (st.class == PROBE_FAST && st.state == PROBE_NEVER && !st.late)
             return false;
     }
     return true;
@@ -168,15 +180,17 @@ static void short_time(int64_t wall_ns, char ret[16])
 static char *registered_text(const struct agent *a, const struct session_status *st)
 {
     const char *server = pool_current(a->pool);
+    _cleanup_free_ char *flapping = flap_text(a->flap, clock_boot_ns());
     char at[16] = "";
 
     short_time(st->beat_wall_ns, at);
     if (!st->in_contact)
         return xasprintf("registered as %.8s, but no server answers since the last beat at %s: %s",
                          a->identity.node_id, st->beat_ns ? at : "(none)", st->error);
-    return xasprintf("registered with %s as %.8s, last beat %s, next within %llu s",
+    return xasprintf("registered with %s as %.8s, last beat %s, next within %llu s%s%s",
                      server ? server : "a server", a->identity.node_id, st->beat_ns ? at : "none",
-                     (unsigned long long)(st->ttl_ns / NSEC_PER_SEC));
+                     (unsigned long long)(st->ttl_ns / NSEC_PER_SEC),
+                     flapping ? "; flapping: " : "", str_or_empty(flapping));
 }
 
 char *agent_status_text(const struct agent *a)
@@ -220,6 +234,7 @@ static void on_registered(void *arg, bool known)
 
     allocs_start(a->allocs, known);
     mirror_start(a->mirror, known);
+    events_registered(a->events);
 }
 
 static void on_contact(void *arg)
@@ -228,6 +243,7 @@ static void on_contact(void *arg)
 
     allocs_kick(a->allocs);
     mirror_kick(a->mirror);
+    events_kick(a->events);
 }
 
 static void on_servers(void *arg)
@@ -249,6 +265,14 @@ static void on_node(void *arg, const struct node_item *it)
         allocs_report_again(a->allocs);
     else if (it->status == STATUS_DOWN || it->status == STATUS_DISCONNECTED)
         session_beat_soon(a->session, rand_below(NSEC_PER_SEC));
+}
+
+static void on_notice(void *arg, const char *subsystem, const char *message,
+                      const struct strmap *details)
+{
+    struct agent *a = arg;
+
+    events_add(a->events, subsystem, message, details);
 }
 
 static void on_trim(void *arg)
@@ -386,10 +410,12 @@ static void make_session(struct agent *a, const char *probe_path)
                                                     .probe_path = probe_path,
                                                     .on_change = on_servers,
                                                     .arg = a});
+    a->flap = flap_new();
     a->session = session_new(&(struct session_opts){.loop = a->loop,
                                                     .pool = a->pool,
                                                     .servers = a->servers,
                                                     .journal = a->journal,
+                                                    .flap = a->flap,
                                                     .region = a->conf->region,
                                                     .node_id = a->identity.node_id,
                                                     .secret_id = a->identity.secret_id,
@@ -397,6 +423,14 @@ static void make_session(struct agent *a, const char *probe_path)
                                                     .on_registered = on_registered,
                                                     .on_contact = on_contact,
                                                     .arg = a});
+    a->events = events_new(&(struct events_opts){.loop = a->loop,
+                                                 .pool = a->pool,
+                                                 .session = a->session,
+                                                 .journal = a->journal,
+                                                 .region = a->conf->region,
+                                                 .node_id = a->identity.node_id});
+    a->notice = notice_new(
+        &(struct notice_opts){.loop = a->loop, .flap = a->flap, .add = on_notice, .arg = a});
     a->allocs = allocs_new(&(struct allocs_opts){.loop = a->loop,
                                                  .pool = a->pool,
                                                  .session = a->session,
@@ -484,7 +518,10 @@ struct agent *agent_free(struct agent *a)
     (void)api_free(a->api);
     (void)mirror_free(a->mirror);
     (void)allocs_free(a->allocs);
+    (void)notice_free(a->notice);
+    (void)events_free(a->events);
     (void)session_free(a->session);
+    (void)flap_free(a->flap);
     (void)servers_free(a->servers);
     (void)pool_free(a->pool);
     (void)probe_run_free(a->probes);

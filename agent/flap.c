@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -141,4 +142,20 @@ void flap_names(const struct flap *f, uint64_t now_ns, char ***ret, size_t *ret_
             strv_add(ret, ret_n, f->facts[i].name);
     if (*ret_n > 1)
         qsort(*ret, *ret_n, sizeof(char *), by_name);
+}
+
+char *flap_text(const struct flap *f, uint64_t now_ns)
+{
+    enum { SHOWN = 3 };
+    _cleanup_buf_ struct buf b = BUF_INIT(4 * KIB);
+    char **v;
+    size_t n, len;
+
+    flap_names(f, now_ns, &v, &n);
+    for (size_t i = 0; i < MIN(n, (size_t)SHOWN); i++)
+        buf_printf(&b, "%s%s", i ? ", " : "", v[i]);
+    if (n > SHOWN)
+        buf_printf(&b, " and %zu more", n - SHOWN);
+    strv_done(&v, &n);
+    return b.len ? (char *)buf_take(&b, &len) : NULL;
 }

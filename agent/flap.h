@@ -30,3 +30,5 @@ bool flap_only(const struct flap *f, const struct node *sent, const struct node 
                uint64_t now_ns);
 /* the flapping ones; a list of owned strings */
 void flap_names(const struct flap *f, uint64_t now_ns, char ***ret, size_t *ret_n);
+/* the first of them in one line; NULL when there is none; owned by the caller */
+char *flap_text(const struct flap *f, uint64_t now_ns);

@@ -225,6 +225,23 @@ static void merge_absent_driver(struct node *n, const struct probe_status *st)
     d->update_time = gotime_now();
 }
 
+/* A host volume that was not looked at because the probe hangs is not to be had: what would be
+ * placed on it would hang too.  Those that the probe has reached are (fact: fingerprints 9.1). */
+static const struct fp *volumes_of(const struct probe_status *st)
+{
+    if (!st->stale || st->state == PROBE_FAILED)
+        return st->fp;
+    if (st->partial)
+        return st->partial;
+    return st->fp->partial ? st->fp : NULL;
+}
+
+static void merge_volumes(struct node *n, const struct fp *fp)
+{
+    for (size_t i = 0; fp && i < fp->n_host_volumes; i++)
+        COPY(desc_host_volume, vec_add(&n->host_volumes, &n->n_host_volumes), &fp->host_volumes[i]);
+}
+
 void merge_probe(struct node *n, const struct probe_status *st, const struct node *before)
 {
     const struct fp *fp = st->fp;
@@ -241,8 +258,7 @@ void merge_probe(struct node *n, const struct probe_status *st, const struct nod
     merge_resources(n->node_resources, fp);
     for (size_t i = 0; i < fp->n_drivers; i++)
         merge_driver(n, &fp->drivers[i], st, before);
-    for (size_t i = 0; i < fp->n_host_volumes; i++)
-        COPY(desc_host_volume, vec_add(&n->host_volumes, &n->n_host_volumes), &fp->host_volumes[i]);
+    merge_volumes(n, volumes_of(st));
 }
 
 /* --- what is derived --- */

@@ -161,6 +161,7 @@ static void registered(struct session *s, const struct node_update_response *r)
     s->tried_plain = false;
     s->need = NEED_NOTHING;
     s->n_registrations++;
+    s->registered_ns = clock_boot_ns();
     str_set(&s->error, NULL);
     log_info("node registered", KV("node_id", s->o.node_id), KV("server", pool_current(s->o.pool)),
              KI("ttl_ms", s->ttl_ns / NSEC_PER_MSEC), KI("index", r->q.index));
@@ -261,6 +262,15 @@ static void on_retry(void *arg)
         connect_now(s);
 }
 
+/* not before this when only flapping facts differ from the accepted node; else 0 */
+static uint64_t damped_until(const struct session *s)
+{
+    bool damped =
+        s->o.flap && flap_only(s->o.flap, s->accepted->node, s->wanted->node, clock_boot_ns());
+
+    return damped ? s->registered_ns + FLAP_UPDATE_SEC * SEC : 0;
+}
+
 static void on_change_due(void *arg)
 {
     struct session *s = arg;
@@ -268,12 +278,18 @@ static void on_change_due(void *arg)
     s->changed_once = true;
     if (s->need != NEED_NOTHING || !node_registration_changed(s->accepted->node, s->wanted->node))
         return;
+    if (damped_until(s) > clock_boot_ns()) { /* it has begun to flap meanwhile */
+        timer_set_at(&s->change, damped_until(s));
+        return;
+    }
     s->need = NEED_CHANGE;
     on_retry(s);
 }
 
 void session_set_node(struct session *s, const struct node_snap *snap)
 {
+    uint64_t at;
+
     if (s->wanted != snap) {
         (void)node_snap_unref(s->wanted);
         s->wanted = node_snap_ref(snap);
@@ -283,9 +299,12 @@ void session_set_node(struct session *s, const struct node_snap *snap)
             register_now(s);
         return;
     }
-    if (timer_armed(&s->change) || !node_registration_changed(s->accepted->node, snap->node))
+    if (!node_registration_changed(s->accepted->node, snap->node))
         return;
-    timer_set(&s->change, s->changed_once ? session_spread(CHANGE_SEC) : SEC);
+    at = clock_boot_ns() + (s->changed_once ? session_spread(CHANGE_SEC) : SEC);
+    at = MAX(at, damped_until(s));
+    if (!timer_armed(&s->change) || s->change.at_ns > at)
+        timer_set_at(&s->change, at);
 }
 
 void session_unknown(struct session *s, const char *why)

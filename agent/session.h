@@ -3,7 +3,8 @@
  * Owns when and with which token Node.Register and Node.UpdateStatus are sent (facts: rpc-wire 9,
  * 12).  A server is pinged while the probes still run; the first registration follows as soon as
  * there is a node, a heartbeat at once behind it, then by the TTL of each answer.  A changed node
- * is sent after 5 to 10 s, an unchanged one never again.
+ * is sent after 5 to 10 s, or, when nothing but flapping facts differs, once in FLAP_UPDATE_SEC; an
+ * unchanged one never again.
  *
  *   connecting   no server has answered yet, or the last one is gone: pings, with back-off
  *   registering  Node.Register is under way or is tried again
@@ -15,6 +16,7 @@
 #pragma once
 
 #include "agent/collect.h"
+#include "agent/flap.h"
 #include "agent/journal.h"
 #include "agent/servers.h"
 
@@ -48,6 +50,7 @@ struct session_opts {
     struct pool *pool;
     struct servers *servers;
     struct journal *journal;
+    const struct flap *flap;                  /* borrowed: which changes may wait */
     const char *region, *node_id, *secret_id; /* borrowed */
     /* something in the status is different */
     void (*on_change)(void *arg);

@@ -44,6 +44,7 @@ struct session {
     bool changed_once; /* the first change after the start goes out sooner */
     bool ttl_warned;
     unsigned failures; /* in a row, of the first kind of call */
+    uint64_t registered_ns; /* of the last accepted registration */
     uint64_t contact_ns, beat_ns, ttl_ns;
     int64_t beat_wall_ns;
     uint64_t n_registrations, n_beats;

@@ -21,7 +21,8 @@ struct row {
     const struct probe *probe;
     enum probe_state state;
     struct fp *fp;      /* owned; last good result */
-    struct fp *partial; /* owned; of the running attempt */
+    struct fp *partial; /* owned; of the running or the last attempt */
+    uint64_t partial_at_ns;
     bool stale;
     uint64_t fp_at_ns, tried_at_ns;
     int64_t took_us;
@@ -178,7 +179,8 @@ static void fail_row(struct turn *t, struct row *row, enum probe_state state, co
     row->took_us = (int64_t)((clock_boot_ns() - t->from_ns) / NSEC_PER_USEC);
     if (row->partial && !row->fp)
         keep(row, steal_ptr(&row->partial));
-    row->partial = fp_free(row->partial);
+    if (row->partial_at_ns < t->from_ns)
+        row->partial = fp_free(row->partial); /* of an attempt before this one */
     row->busy = state == PROBE_HUNG;
     row->due_ns = next_due(row, t);
     tell(t->run, row);
@@ -230,6 +232,7 @@ static void on_result(void *arg, size_t i, struct fp *take_fp)
     row->partial = NULL;
     if (take_fp->partial) {
         row->partial = take_fp;
+        row->partial_at_ns = clock_boot_ns();
         return;
     }
     row->took_us = take_fp->took_us;
@@ -401,6 +404,7 @@ void probe_run_status(const struct probe_run *r, size_t i, struct probe_status *
         .class = row->probe->class,
         .state = row->state,
         .fp = row->fp,
+        .partial = row->partial,
         .stale = row->stale,
         .late = row->late,
         .fp_at_ns = row->fp_at_ns,

@@ -30,7 +30,10 @@ struct probe_status {
     enum probe_class class;
     enum probe_state state;
     const struct fp *fp; /* last good result (borrowed), NULL when there never was one */
-    bool stale;          /* fp is older than the last attempt */
+    /* what the last attempt sent, or this one has sent so far, before it was whole (borrowed), or
+     * NULL */
+    const struct fp *partial;
+    bool stale; /* fp is older than the last attempt */
     bool late;           /* takes much longer than fast probes do: not worth waiting for */
     uint64_t fp_at_ns;   /* CLOCK_BOOTTIME when fp came in */
     uint64_t tried_at_ns;

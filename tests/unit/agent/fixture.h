@@ -38,6 +38,7 @@ struct fixture {
     struct allocs *allocs; /* made by start_allocs() */
     struct conf conf;
     struct collect *collect;
+    struct flap *flap;
     struct fp *fp;
     unsigned registered, unknown, contacts;
 };
@@ -120,6 +121,7 @@ static inline void open_session(struct fixture *f, const char *const *addresses,
     struct err e;
 
     assert_int_equal(journal_open(f->loop, f->dir, NODE_ID, &f->journal, &e), 0);
+    f->flap = flap_new();
     f->pool = pool_new(f->loop, &(struct pool_opts){.region = "global"});
     f->servers =
         servers_new(&(struct servers_opts){.loop = f->loop,
@@ -133,6 +135,7 @@ static inline void open_session(struct fixture *f, const char *const *addresses,
                                                     .pool = f->pool,
                                                     .servers = f->servers,
                                                     .journal = f->journal,
+                                                    .flap = f->flap,
                                                     .region = "global",
                                                     .node_id = NODE_ID,
                                                     .secret_id = SECRET,
@@ -152,7 +155,9 @@ static inline void start_allocs(struct fixture *f)
                                                  .journal = f->journal,
                                                  .region = "global",
                                                  .node_id = NODE_ID,
-                                                 .secret_id = SECRET});
+                                                 .secret_id = SECRET,
+                                                 .probe_path = "/nonexistent/picket-probe",
+                                                 .alloc_dir = f->dir});
 }
 
 static inline void close_session(struct fixture *f)
@@ -163,6 +168,7 @@ static inline void close_session(struct fixture *f)
     f->pool = pool_free(f->pool);
     f->journal = journal_free(f->journal);
     f->collect = collect_free(f->collect);
+    f->flap = flap_free(f->flap);
 }
 
 /* the whole first exchange with server a */
