@@ -1,5 +1,6 @@
 #include "agent/agent.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "agent/notice.h"
 #include "agent/servers.h"
 #include "agent/session.h"
+#include "agent/socket.h"
 #include "api/server.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -61,6 +63,7 @@ struct agent {
     struct allocs *allocs;
     struct mirror *mirror;
     struct api *api;
+    char *socket_path; /* of the unix socket; NULL = none */
     struct timer first, trim, reloaded;
     uint64_t reload_ns; /* CLOCK_BOOTTIME of the last reload that the probes have to follow */
     bool *behind;       /* for each row: still to answer by that configuration */
@@ -345,6 +348,27 @@ static int on_reload_asked(void *arg, struct buf *ret)
     return r < 0 ? 400 : 200;
 }
 
+static int on_set_servers(void *arg, const char *const *v, size_t n, struct err *e)
+{
+    struct agent *a = arg;
+    char **list = NULL;
+    size_t n_list = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_free_ char *host = NULL, *port = NULL;
+
+        if (servers_split(v[i], &host, &port, e) < 0) {
+            e->status = 400;
+            strv_done(&list, &n_list);
+            return -EINVAL;
+        }
+        strv_add(&list, &n_list, v[i]);
+    }
+    servers_set_configured(a->servers, list, n_list);
+    strv_done(&list, &n_list);
+    return 0;
+}
+
 static void on_meta(void *arg)
 {
     struct agent *a = arg;
@@ -448,6 +472,7 @@ static void make_session(struct agent *a, const char *probe_path)
                                          .http_addr = a->http_advertise,
                                          .node_id = a->identity.node_id,
                                          .secret_id = a->identity.secret_id,
+                                         .set_servers = on_set_servers,
                                          .on_node = on_node,
                                          .reload = a->reload ? on_reload_asked : NULL,
                                          .arg = a});
@@ -463,7 +488,10 @@ static int make_api(struct agent *a, int listen_fd, struct err *e)
                                         .max_conns_per_client =
                                             (unsigned)MAX(a->conf->http_max_conns_per_client, 0)});
     r = api_listen(a->api, listen_fd, e);
-    return r < 0 ? err_wrap(e, r, "HTTP API on %s", a->http_bound) : 0;
+    if (r < 0)
+        return err_wrap(e, r, "HTTP API on %s", a->http_bound);
+    a->socket_path = socket_serve(a->api, a->conf->data_dir);
+    return 0;
 }
 
 static int build(struct agent *a, const char *probe_path, struct err *e)
@@ -515,6 +543,7 @@ struct agent *agent_free(struct agent *a)
     timer_stop(&a->trim);
     timer_stop(&a->reloaded);
     defer_stop(&a->merge);
+    socket_remove(a->socket_path);
     (void)api_free(a->api);
     (void)mirror_free(a->mirror);
     (void)allocs_free(a->allocs);

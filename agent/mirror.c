@@ -368,6 +368,13 @@ static int view_fingerprint(void *impl, struct buf *ret, struct err *e)
     return 0;
 }
 
+static int view_set_servers(void *impl, const char *const *v, size_t n, struct err *e)
+{
+    struct mirror *m = impl;
+
+    return m->o.set_servers(m->o.arg, v, n, e);
+}
+
 static int view_reload(void *impl, struct buf *ret)
 {
     struct mirror *m = impl;
@@ -377,6 +384,7 @@ static int view_reload(void *impl, struct buf *ret)
 
 static const struct view_ops ops = {
     .open = view_open,
+    .set_servers = view_set_servers,
     .reload = view_reload,
     .nodes = view_nodes,
     .node = view_node,

@@ -22,18 +22,6 @@ int status_leader(const struct view *v, const struct ask *q, struct reply *ret, 
     return 0;
 }
 
-static void put_list(struct reply *ret, char *const *v, size_t n)
-{
-    buf_add_byte(&ret->body, '[');
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0)
-            buf_add_byte(&ret->body, ',');
-        js_str(&ret->body, v[i]);
-    }
-    buf_add_byte(&ret->body, ']');
-    reply_json(ret);
-}
-
 int status_peers(const struct view *v, const struct ask *q, struct reply *ret, struct err *e)
 {
     char **peers = NULL;
@@ -44,7 +32,7 @@ int status_peers(const struct view *v, const struct ask *q, struct reply *ret, s
     r = v->ops->peers(v->impl, &peers, &n, e);
     if (r < 0)
         return r;
-    put_list(ret, peers, n);
+    reply_list(ret, peers, n);
     strv_done(&peers, &n);
     return 0;
 }
@@ -62,7 +50,7 @@ int regions_list(const struct view *v, const struct ask *q, struct reply *ret, s
         strv_add(&regions, &n, v->ops->region(v->impl));
     if (r < 0)
         return r;
-    put_list(ret, regions, n);
+    reply_list(ret, regions, n);
     strv_done(&regions, &n);
     return 0;
 }

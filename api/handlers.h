@@ -25,6 +25,9 @@ handler agent_self;
 handler agent_members;
 handler agent_health;
 handler agent_fingerprint;
+/* h_servers.c */
+handler agent_servers;
+handler agent_set_servers;
 /* h_reload.c */
 handler configuration_reload;
 /* h_ui.c: what Nomad's web interface would be at */

@@ -43,6 +43,18 @@ void reply_json(struct reply *r)
     r->is_json = true;
 }
 
+void reply_list(struct reply *r, char *const *v, size_t n)
+{
+    buf_add_byte(&r->body, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            buf_add_byte(&r->body, ',');
+        js_str(&r->body, v[i]);
+    }
+    buf_add_byte(&r->body, ']');
+    reply_json(r);
+}
+
 void reply_text(struct reply *r, int status, const char *text)
 {
     buf_reset(&r->body);

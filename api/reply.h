@@ -50,6 +50,8 @@ void reply_init(struct reply *r);
 void reply_done(struct reply *r);
 /* a JSON body is in r->body */
 void reply_json(struct reply *r);
+/* a JSON list of texts */
+void reply_list(struct reply *r, char *const *v, size_t n);
 /* replaces what is there by a plain text */
 void reply_text(struct reply *r, int status, const char *text);
 /* the answer to a failure: its own status, the code of "RPC Error:: CODE,text", the suffixes that

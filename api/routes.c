@@ -33,13 +33,14 @@ const struct route routes[] = {
     {M_GET,   "/v1/agent/health",           agent_health,      ROUTE_PARAMS, ACL_NOBODY_ASKED, NULL},
     {M_GET,   "/v1/agent/self",             agent_self,        0,     ACL_AGENT_READ,   NULL},
     {M_GET,   "/v1/agent/members",          agent_members,     0,     ACL_NODE_READ,    "Status.Members"},
+    {M_GET,   "/v1/agent/servers",          agent_servers,     0,     ACL_AGENT_READ,   NULL},
+    {M_WRITE, "/v1/agent/servers",          agent_set_servers, 0,     ACL_AGENT_WRITE,  NULL},
     {M_WRITE, "/v1/agent/reload",           configuration_reload, ROUTE_LOCAL_ROOT, ACL_NOBODY_ASKED, NULL},
     {M_GET,   "/v1/agent/fingerprint",      agent_fingerprint, 0,     ACL_NODE_READ,    NULL},
 
 #define MISSING(methods_, pattern_, what) {.methods = (methods_), .pattern = (pattern_), .missing = (what)}
     MISSING(M_GET | M_WRITE, "/v1/node/pools", "node pools"),
     MISSING(M_GET | M_WRITE | M_DELETE, "/v1/node/pool/*", "node pools"),
-    MISSING(M_GET | M_WRITE, "/v1/agent/servers", "the server list of an agent"),
     MISSING(M_WRITE, "/v1/agent/join", "joining servers over HTTP"),
     MISSING(M_WRITE, "/v1/agent/force-leave", "removing servers over HTTP"),
     MISSING(M_ANY, "/v1/agent/keyring/*", "the gossip key ring"),

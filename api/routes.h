@@ -34,6 +34,7 @@ enum route_acl {
     ACL_NODE_READ,
     ACL_NODE_WRITE,
     ACL_AGENT_READ,
+    ACL_AGENT_WRITE,
 };
 
 /* Pure: asks the view, fills the reply.  Negative errno: e has the text and perhaps the status. */

@@ -7,6 +7,7 @@
 #include "api/server.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "api/cache.h"
 #include "api/dispatch.h"
@@ -14,9 +15,14 @@
 #include "api/routes.h"
 #include "api/slow.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
 #include "wire/http1.h"
 
-enum { LISTENERS_MAX = 16 };
+enum {
+    LISTENERS_MAX = 16,
+    AUDIT_PATH_MAX = 256, /* of a path in the log */
+};
 
 #define SLICE_NS (2 * NSEC_PER_MSEC) /* of one turn, for requests that were woken */
 
@@ -170,14 +176,37 @@ static void start(struct api *a, struct http_exchange *x, const struct ask *take
     pending_run(w, false);
 }
 
+/* One line for each write that was understood, by whomever, allowed or not; without the query,
+ * which may hold what is nobody's business. */
+static void audit(const struct http_request *hq, int status)
+{
+    static const char *const reads[] = {"GET", "HEAD", "OPTIONS"};
+    _cleanup_free_ char *path = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(reads); i++)
+        if (str_eq(hq->method, reads[i]))
+            return;
+    if (status == 301 || status == 404 || status == 405)
+        return;
+    path = xstrndup(hq->path, strnlen(hq->path, AUDIT_PATH_MAX));
+    if (hq->peer_is_unix)
+        log_info("API write", KV("method", hq->method), KV("path", path), KV("peer", hq->peer),
+                 KI("uid", hq->peer_uid));
+    else
+        log_info("API write", KV("method", hq->method), KV("path", path), KV("peer", hq->peer));
+}
+
 static void on_request(void *arg, struct http_exchange *x, const struct http_request *hq)
 {
     struct ask q = {.encoding = (uint8_t)ask_encoding(hq)};
     struct api *a = arg;
     struct reply r;
+    bool later;
 
     reply_init(&r);
-    if (dispatch_route(hq, &q, &r) == 0) {
+    later = dispatch_route(hq, &q, &r) == 0;
+    audit(hq, later ? 0 : r.status);
+    if (later) {
         reply_done(&r);
         start(a, x, &q);
         return;

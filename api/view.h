@@ -84,6 +84,9 @@ struct view_ops {
     int (*agent_health)(void *impl, const char *type, struct buf *ret);
     /* the agent's probes with values, sources, checks; NULL on the server */
     int (*fingerprint)(void *impl, struct buf *ret, struct err *e);
+    /* Replaces the servers this agent uses, which peers() lists; "host[:port]" each.  NULL on the
+     * server. */
+    int (*set_servers)(void *impl, const char *const *v, size_t n, struct err *e);
     /* reads the configuration again; appends JSON and returns the HTTP status.  NULL on the server
      */
     int (*reload)(void *impl, struct buf *ret);

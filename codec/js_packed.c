@@ -327,14 +327,28 @@ static int find_values(const struct desc *d, struct mp_in *in, size_t n, struct 
     return 0;
 }
 
+/* what F_OMITEMPTY leaves out, of maps and pointers; in is not moved */
+static int is_left_out(const struct field *f, struct mp_in in)
+{
+    struct mp_token t;
+
+    if (f->type != FT_MAP && f->type != FT_PTR)
+        return -EBADMSG;
+    if (!in.p)
+        return 1;
+    if (mp_next(&in, &t) < 0)
+        return -EBADMSG;
+    return t.type == MP_NIL || (f->type == FT_MAP && t.type == MP_MAP && t.n == 0);
+}
+
 static int put_struct(struct buf *b, const struct desc *d, struct mp_in *in, unsigned opts)
 {
     struct mp_in values[DESC_ROWS_MAX]; /* only the rows of d are used: the rest stays untouched */
     struct mp_token t;
     size_t written = 0;
-    int r = 0;
+    int r = 0, left_out;
 
-    /* rows that are left out when empty, and flattened structs, are of requests and replies */
+    /* flattened structs are of requests and replies */
     if (d->n_fields > DESC_ROWS_MAX || (d->flags & F_OMITEMPTY) || mp_next(in, &t) < 0 ||
         (t.type != MP_MAP && t.type != MP_NIL))
         return -EBADMSG;
@@ -345,9 +359,14 @@ static int put_struct(struct buf *b, const struct desc *d, struct mp_in *in, uns
     for (size_t i = 0; r == 0 && i < d->n_fields; i++) {
         const struct field *f = &d->fields[i];
 
-        if (f->type == FT_EMBED || (f->flags & F_OMITEMPTY))
+        if (f->type == FT_EMBED || (f->type == FT_OPT_STR && (f->flags & F_SECRET)))
             return -EBADMSG;
         if (f->flags & F_NO_JSON)
+            continue;
+        left_out = f->flags & F_OMITEMPTY ? is_left_out(f, values[i]) : 0;
+        if (left_out < 0)
+            return left_out;
+        if (left_out > 0)
             continue;
         js_put_name(b, written++, f->name);
         if ((f->flags & F_SECRET) && !(opts & JS_SECRETS))

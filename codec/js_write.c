@@ -256,7 +256,8 @@ void js_encode(struct buf *b, const struct desc *d, const void *obj, unsigned op
             continue;
         js_put_name(b, written++, row->f->name);
         if ((row->flags & F_SECRET) && !(opts & JS_SECRETS))
-            js_put_lit(b, "\"\"");
+            js_put_lit(b, row->f->type == FT_OPT_STR && ops_field_empty(row->f, row->obj) ? "null"
+                                                                                          : "\"\"");
         else
             put_field(b, row->f, row->obj, opts);
     }

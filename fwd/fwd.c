@@ -1,6 +1,7 @@
 #include "fwd/fwd_priv.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -47,7 +48,10 @@ static int failure(const struct fwd *f, struct err *e)
         return err_set(e, -EHOSTUNREACH, "no servers");
     if (f->how == RPC_TIMEOUT)
         return err_set(e, -ETIMEDOUT, "rpc error: no answer from the server");
-    return err_set(e, f->how == RPC_ERROR ? -EREMOTEIO : -EHOSTUNREACH, "rpc error: %s", f->text);
+    if (f->how == RPC_ERROR)
+        return err_set(e, -EREMOTEIO, "rpc error: %s", f->text);
+    return err_set(e, -EHOSTUNREACH, "rpc error: %s%s",
+                   strstr(f->text, ": connect: ") ? "failed to get conn: dial tcp " : "", f->text);
 }
 
 int fwd_ask(struct fwd *f, const char *method, const struct desc *d, const void *request,
