@@ -218,7 +218,7 @@ static void on_answer(struct rpc_stream *s, const uint8_t *p, size_t n)
     }
     if (t.n > 0) {
         text = xstrndup((const char *)t.p, t.n);
-        stream_end(s, -EREMOTEIO, text);
+        stream_end(s, -EREMOTEIO, text[0] ? text : "refused");
         return;
     }
     timer_stop(&s->timer);

@@ -1,6 +1,6 @@
 /* Arbitrary bytes from a peer of an RPC session: as a server on a stream, on a plain connection, as
- * a client whose calls are answered, or raw frames.  The first byte chooses, the first letter of a
- * method what its handler does. */
+ * a client whose calls or streams are answered, or raw frames.  The first byte chooses, the first
+ * letter of a method what its handler does. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -8,16 +8,24 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "codec/mp.h"
 #include "wire/conn.h"
-#include "wire/rpc.h"
+#include "wire/rpc_stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { HELD_MAX = 32 };
+enum { HELD_MAX = 32, STREAMS_MAX = 8 };
+
+struct stream {
+    struct rpc_stream *s; /* NULL: free */
+    char how;
+    unsigned n_objects;
+};
 
 static struct loop *loop;
 static struct rpc_session *session;
 static struct rpc_request *held[HELD_MAX];
+static struct stream streams[STREAMS_MAX];
 static unsigned n_done, n_calls;
 
 static void on_done(void *arg, enum rpc_result how, const char *text, const uint8_t *body, size_t n)
@@ -99,6 +107,78 @@ static void handler(void *arg, struct rpc_request *q)
     }
 }
 
+/* --- streams --- */
+
+static void on_object(void *arg, const uint8_t *p, size_t n)
+{
+    struct stream *t = arg;
+    size_t len;
+
+    if (!t->s || n == 0 || mp_frame(&(struct mp_frame){0}, p, n, n, &len) < 0 || len != n)
+        abort();
+    t->n_objects++;
+    if (t->how == 'E')
+        (void)rpc_stream_write(t->s, p, n);
+    else if (t->how == 'P')
+        rpc_stream_pause(t->s, true);
+    else if (t->how == 'Z')
+        t->s = rpc_stream_close(t->s);
+    else if (t->how == 'X')
+        rpc_session_close(session);
+}
+
+static void on_end(void *arg, const struct err *e)
+{
+    struct stream *t = arg;
+
+    if (!t->s || (e && (e->code >= 0 || !e->text[0])))
+        abort();
+    t->s = NULL;
+}
+
+static const struct rpc_stream_user stream_user = {.on_object = on_object, .on_end = on_end};
+
+static struct stream *free_stream(char how)
+{
+    for (size_t i = 0; i < STREAMS_MAX; i++)
+        if (!streams[i].s) {
+            streams[i] = (struct stream){.how = how};
+            return &streams[i];
+        }
+    return NULL;
+}
+
+static void stream_handler(void *arg, struct rpc_stream *s, const char *method)
+{
+    struct stream *t = free_stream(method[0]);
+
+    (void)arg;
+    if (!t || method[0] == 'R') {
+        rpc_stream_refuse(s, "no");
+    } else if (method[0] != 'U') {
+        t->s = s;
+        rpc_stream_accept(s, &stream_user, t);
+    }
+}
+
+static void open_stream(void)
+{
+    struct stream *t = free_stream('E');
+
+    if (t)
+        t->s = rpc_stream_open(session, "Agent.Monitor", "\x80", 1, &stream_user, t);
+}
+
+static void resume_streams(void)
+{
+    for (size_t i = 0; i < STREAMS_MAX; i++)
+        if (streams[i].s) {
+            if (rpc_stream_room(streams[i].s) > RPC_STREAM_MAX)
+                abort();
+            rpc_stream_pause(streams[i].s, false);
+        }
+}
+
 static void drain(int fd)
 {
     uint8_t place[65536];
@@ -164,7 +244,7 @@ static void feed_mode(int fd, enum mode mode, uint8_t how, const uint8_t *p, siz
         break;
     case CLIENT:
         for (int i = 0; i < 3; i++)
-            call();
+            how & 64 ? open_stream() : call();
         feed_stream(fd, 0, 2, p, n, n > 4096 ? 60000 : piece);
         break;
     default:
@@ -175,7 +255,7 @@ static void feed_mode(int fd, enum mode mode, uint8_t how, const uint8_t *p, siz
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct conn_user nobody;
-    struct rpc_session_opts o = {.handler = handler};
+    struct rpc_session_opts o = {.handler = handler, .stream_handler = stream_handler};
     enum mode mode;
     int fds[2];
 
@@ -198,6 +278,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < 4; i++)
         turn(fds[1]);
     answer_held();
+    resume_streams();
     if (data[0] & 16)
         (void)shutdown(fds[1], SHUT_WR);
     if (data[0] & 32) {
@@ -214,6 +295,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
     if (n_done != n_calls) /* and to every call, once */
         abort();
+    for (size_t i = 0; i < STREAMS_MAX; i++) /* and to every stream */
+        if (streams[i].s)
+            abort();
     session = rpc_session_unref(session);
     (void)close(fds[1]);
     conn_drop_closing(loop);

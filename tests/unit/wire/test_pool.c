@@ -90,10 +90,13 @@ static void server_lost(void *arg, struct rpc_session *session, const struct err
         s->last = NULL;
 }
 
+static rpc_stream_handler take_stream;
+
 static void server_start(struct world *w, struct server *s)
 {
     struct rpc_listen_opts o = {.handler = server_handler,
                                 .handler_arg = s,
+                                .stream_handler = take_stream,
                                 .on_session = server_session,
                                 .on_closed = server_lost,
                                 .arg = s};
@@ -873,6 +876,187 @@ static void test_set_changed_during_a_rebalance(void **state)
     world_done(&w);
 }
 
+/* --- streams --- */
+
+struct stream_end {
+    struct rpc_stream *s;
+    size_t n_objects, n_ends;
+    char text[600];
+};
+
+static void on_object(void *arg, const uint8_t *p, size_t n)
+{
+    struct stream_end *e = arg;
+
+    (void)p;
+    (void)n;
+    e->n_objects++;
+}
+
+static void on_end(void *arg, const struct err *why)
+{
+    struct stream_end *e = arg;
+
+    e->n_ends++;
+    e->s = NULL;
+    (void)snprintf(e->text, sizeof(e->text), "%s", why ? why->text : "");
+}
+
+static const struct rpc_stream_user stream_user = {.on_object = on_object, .on_end = on_end};
+
+/* what servers accept; one at a time */
+static struct stream_end taken;
+
+static void take_stream(void *arg, struct rpc_stream *s, const char *method)
+{
+    (void)arg;
+    assert_string_equal(method, "Agent.Monitor");
+    taken = (struct stream_end){.s = s};
+    rpc_stream_accept(s, &stream_user, &taken);
+}
+
+static struct stream_end *open_stream(struct world *w, struct stream_end *e)
+{
+    *e = (struct stream_end){0};
+    e->s = pool_stream_open(w->p, "Agent.Monitor", "\x80", 1, &stream_user, e);
+    return e;
+}
+
+static void test_streams_find_a_server(void **state)
+{
+    struct stream_end e;
+    struct world w;
+
+    (void)state;
+    world_open(&w, 3);
+    server_stop(nth(&w, 0)); /* the first cannot be reached */
+    open_stream(&w, &e);
+    turn_until(w.l, taken.n_objects == 1);
+    assert_int_equal(rpc_stream_write(taken.s, "\x01", 1), 0);
+    turn_until(w.l, e.n_objects == 1);
+    e.s = rpc_stream_close(e.s);
+    turn_until(w.l, taken.n_ends == 1);
+    open_stream(&w, &e); /* on the connection that is there */
+    turn_until(w.l, taken.n_objects == 1);
+    assert_int_equal(pings(&w), 1);
+    assert_int_equal(w.s[0].sessions + w.s[1].sessions + w.s[2].sessions, 1);
+    world_done(&w);
+    assert_int_equal(e.n_ends, 1);
+}
+
+static void test_streams_without_servers_fail(void **state)
+{
+    struct stream_end e;
+    struct world w;
+
+    (void)state;
+    world_open(&w, 0);
+    open_stream(&w, &e);
+    assert_int_equal(e.n_ends, 0);
+    turn_until(w.l, e.n_ends == 1);
+    assert_string_equal(e.text, "no servers");
+    use(&w, 2);
+    server_stop(&w.s[0]);
+    server_stop(&w.s[1]);
+    open_stream(&w, &e);
+    turn_until(w.l, e.n_ends == 1);
+    open_stream(&w, &e);
+    e.s = rpc_stream_close(e.s); /* while it looks for one */
+    turn_some(w.l, 10);
+    assert_int_equal(e.n_ends, 0);
+    world_done(&w);
+}
+
+/* neither rest nor another list of servers takes the connection from under a stream */
+static void test_streams_hold_their_connection(void **state)
+{
+    static const char *const others[] = {"127.0.0.1:9"};
+    struct stream_end e;
+    struct world w;
+
+    (void)state;
+    world_open(&w, 1);
+    open_stream(&w, &e);
+    turn_until(w.l, taken.n_objects == 1);
+    assert_int_equal(pool_set_servers(w.p, others, 1), 1);
+    for (int i = 0; i < 30; i++)
+        pass_ms(&w, 25 * 1000); /* pings are answered meanwhile */
+    assert_int_equal(w.s[0].lost, 0);
+    assert_int_equal(rpc_stream_write(taken.s, "\x01", 1), 0);
+    turn_until(w.l, e.n_objects == 1);
+    e.s = rpc_stream_close(e.s);
+    turn_until(w.l, taken.n_ends == 1);
+    for (int i = 0; i < 30 && !w.s[0].lost; i++)
+        pass_ms(&w, 25 * 1000);
+    assert_int_equal(w.s[0].lost, 1); /* nobody needs it any more */
+    world_done(&w);
+}
+
+/* --- servers that hang --- */
+
+/* a listener of the kernel's: connections are made, nobody ever answers, as from a stopped process
+ */
+static int deaf_listener(char **ret_address)
+{
+    struct err e = {0};
+    int fd;
+
+    assert_int_equal(listen_open("127.0.0.1:0", &fd, ret_address, &e), 0);
+    return fd;
+}
+
+static void test_a_server_that_hangs_is_left_within_seconds(void **state)
+{
+    _cleanup_free_ char *deaf = NULL;
+    struct answer a, b;
+    struct world w;
+    int fd;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world_open(&w, 0);
+        fd = deaf_listener(&deaf);
+        assert_int_equal(pool_set_servers(w.p, (const char *const[]){deaf}, 1), 1);
+        if (i == 0)
+            (void)call(&w, &a, POOL_READ, 0);
+        else
+            (void)call(&w, &a, 0, 0);
+        turn_some(w.l, 20); /* connected, sent */
+        assert_int_equal(pool_set_servers(w.p, (const char *const[]){deaf, w.s[0].address}, 2), 1);
+        for (int k = 0; k < 70 && !a.n; k++)
+            pass_ms(&w, 100);
+        if (i == 0) { /* a read goes to the next server by itself */
+            expect_ok(&w, &a, &w.s[0]);
+        } else {
+            expect_failure(&w, &a, RPC_TRANSPORT, "no answer to a ping");
+            (void)call(&w, &b, 0, 0); /* and nobody waits for the hung one again */
+            expect_ok(&w, &b, &w.s[0]);
+        }
+        world_done(&w);
+        (void)fd_close(fd);
+        deaf = mem_free(deaf);
+    }
+}
+
+static void test_a_server_that_thinks_is_not_left(void **state)
+{
+    struct answer a;
+    struct world w;
+
+    (void)state;
+    world_open(&w, 1);
+    w.s[0].hold = true;
+    (void)call(&w, &a, 0, 0);
+    turn_until(w.l, w.s[0].held);
+    for (int i = 0; i < 600; i++)
+        pass_ms(&w, 500);
+    assert_int_equal(a.n, 0);
+    assert_int_equal(w.s[0].lost, 0);
+    rpc_reply(steal_ptr(&w.s[0].held), "\x00", 1);
+    expect_ok(&w, &a, &w.s[0]);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -899,6 +1083,11 @@ int main(void)
         cmocka_unit_test(test_pool_may_be_freed_inside_done),
         cmocka_unit_test(test_servers_call_back_on_the_same_connection),
         cmocka_unit_test(test_bad_address_fails_the_call),
+        cmocka_unit_test(test_streams_find_a_server),
+        cmocka_unit_test(test_streams_without_servers_fail),
+        cmocka_unit_test(test_streams_hold_their_connection),
+        cmocka_unit_test(test_a_server_that_hangs_is_left_within_seconds),
+        cmocka_unit_test(test_a_server_that_thinks_is_not_left),
         cmocka_unit_test(test_rebalance_comes_after_five_to_ten_minutes),
         cmocka_unit_test(test_rebalance_is_slower_in_large_fleets),
         cmocka_unit_test(test_rebalance_uses_the_first_server_that_answers),
