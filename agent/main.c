@@ -1,6 +1,5 @@
 /* picketd - the node agent.  Configuration, log, loop, signals; the rest is agent/agent.c. */
 #include <errno.h>
-#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/reload.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/args.h"
@@ -31,22 +31,14 @@ struct daemon {
     bool stopping;
 };
 
-/* beside this program, else where PICKET_PROBE says, else where packages put it */
+/* with this program, else where PICKET_PROBE says, else where packages put it */
 static char *find_probe(void)
 {
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *path = file_find_helper("picket-probe");
     const char *env = getenv("PICKET_PROBE");
-    char *slash, *path;
 
-    if (n > 0) {
-        self[n] = 0;
-        slash = strrchr(self, '/');
-        path = xasprintf("%.*s/picket-probe", slash ? (int)(slash - self) : 0, self);
-        if (access(path, X_OK) == 0)
-            return path;
-        free(path);
-    }
+    if (path)
+        return path;
     return xstrdup(str_empty(env) ? LIBEXEC_PROBE : env);
 }
 

@@ -259,15 +259,14 @@ static void write_record(struct lines *l, const struct record *r)
 {
     struct buf *b = line_of(l, state.json, r);
 
-    if (to_journal()) {
-        /* the journal has its own time and level: only message and fields of the line */
-        write_journal(r->level, r->code, state.json ? buf_str(b) : after_level(buf_str(b)), r->file,
-                      r->line, r->func, r->fields, r->n);
-        return;
-    }
     if (state.dropped > state.dropped_shown && !state.json) {
         buf_printf(b, " dropped_records=%llu", (unsigned long long)state.dropped);
         state.dropped_shown = state.dropped;
+    }
+    if (to_journal()) {
+        write_journal(r->level, r->code, state.json ? buf_str(b) : after_level(buf_str(b)), r->file,
+                      r->line, r->func, r->fields, r->n);
+        return;
     }
     b->failed = false; /* too long: cut, but still a line */
     b->max++;
