@@ -4,6 +4,8 @@
 #include "base/str.h"
 #include "codec/js.h"
 
+enum { FIRED_LATE_MS = 100 }; /* worth a step when nothing else tells of it */
+
 struct late {
     struct late_beat now;               /* the one under way, or what is known of the next */
     struct late_beat ended[LATE_BEATS]; /* a ring */
@@ -42,14 +44,6 @@ struct late *late_free(struct late *l)
 
 /* --- keeping --- */
 
-void late_begin(struct late *l, uint64_t due_ns)
-{
-    if (l->now.fired_ns)
-        return;
-    l->now.due_ns = due_ns;
-    l->now.fired_ns = clock_boot_ns();
-}
-
 void late_step(struct late *l, const char *server, const char *what, uint64_t took_ns)
 {
     struct late_beat *b = &l->now;
@@ -72,6 +66,16 @@ void late_step(struct late *l, const char *server, const char *what, uint64_t to
     };
 }
 
+void late_begin(struct late *l, uint64_t due_ns)
+{
+    if (l->now.fired_ns)
+        return;
+    l->now.due_ns = due_ns;
+    l->now.fired_ns = clock_boot_ns();
+    if (l->now.n_steps == 0 && l->now.fired_ns - due_ns > FIRED_LATE_MS * NSEC_PER_MSEC)
+        late_step(l, NULL, "begun late", l->now.fired_ns - due_ns);
+}
+
 const struct late_beat *late_end(struct late *l, const char *server, uint64_t ttl_ns,
                                  uint64_t limit_ns)
 {
@@ -83,7 +87,7 @@ const struct late_beat *late_end(struct late *l, const char *server, uint64_t tt
     l->now = (struct late_beat){0};
     b->done_ns = now;
     b->ttl_ns = ttl_ns;
-    b->late_ns = now > limit_ns ? now - limit_ns : 0;
+    b->late_ns = now > limit_ns + LATE_SLACK_MS * NSEC_PER_MSEC ? now - limit_ns : 0;
     b->server = server ? xstrdup(server) : NULL;
     return b;
 }

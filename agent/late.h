@@ -13,8 +13,9 @@
 #include "base/map.h"
 
 enum {
-    LATE_BEATS = 6,  /* kept */
-    LATE_STEPS = 16, /* of one beat; the first ones and the last one are kept */
+    LATE_BEATS = 6,       /* kept */
+    LATE_STEPS = 16,      /* of one beat; the first ones and the last one are kept */
+    LATE_SLACK_MS = 1000, /* answers take their time: less is not late */
 };
 
 struct late_step {
@@ -44,7 +45,7 @@ DEFINE_CLEANUP(struct late, late_free)
 void late_begin(struct late *l, uint64_t due_ns);
 /* so long passed up to now with this, at this server (NULL: with none) */
 void late_step(struct late *l, const char *server, const char *what, uint64_t took_ns);
-/* A server accepted it.  limit_ns: when it should have been; borrowed until the next one begins. */
+/* A server accepted it; limit_ns: when its TTL was over.  Borrowed until LATE_BEATS more ended. */
 const struct late_beat *late_end(struct late *l, const char *server, uint64_t ttl_ns,
                                  uint64_t limit_ns);
 void late_drop(struct late *l); /* there will be none: the node is not registered any more */

@@ -53,6 +53,17 @@ const char *session_token(const struct session *s)
     return jwt ? jwt : s->o.secret_id;
 }
 
+/* trouble with who we are: a node event */
+static void session_event(struct session *s, const char *message, const char *error)
+{
+    _cleanup_strmap_ struct strmap details = {0};
+
+    if (!str_empty(error))
+        strmap_set(&details, "error", error);
+    if (s->o.on_event)
+        s->o.on_event(s->o.arg, EVENT_SUBSYSTEM_CLUSTER, message, &details);
+}
+
 /* --- contact --- */
 
 void session_got_contact(struct session *s)
@@ -133,8 +144,8 @@ void session_take_reply(struct session *s, const struct node_update_response *r)
 
 void session_drop_identity(struct session *s)
 {
-    log_info("the signed identity is not accepted any more, going on with the secret");
     journal_set_identity(s->o.journal, NULL);
+    session_event(s, EVENT_IDENTITY_DROPPED, NULL);
 }
 
 /* --- registration --- */
@@ -162,6 +173,8 @@ static void registered(struct session *s, const struct node_update_response *r)
     s->need = NEED_NOTHING;
     s->n_registrations++;
     s->registered_ns = clock_boot_ns();
+    s->alive_ns = s->asked_ns;
+    s->fresh |= was != NEED_CHANGE;
     str_set(&s->error, NULL);
     log_info("node registered", KV("node_id", s->o.node_id), KV("server", pool_current(s->o.pool)),
              KI("ttl_ms", s->ttl_ns / NSEC_PER_MSEC), KI("index", r->q.index));
@@ -197,7 +210,9 @@ static void register_refused(struct session *s, const char *text)
                     "secret-id, or purge the node at a server",
                     KV("node_id", s->o.node_id), KV("error", text));
     str_set(&s->error, text);
-    timer_stop(&s->beat);
+    session_beats_cancel(s);
+    if (s->state != SESSION_REFUSED)
+        session_event(s, EVENT_SECRET_REFUSED, text);
     set_state(s, SESSION_REFUSED);
     timer_set(&s->retry, session_spread(15));
 }
@@ -248,6 +263,7 @@ static void register_now(struct session *s)
     q.w.auth_token = (char *)(uintptr_t)register_token(s);
     if (s->state != SESSION_REFUSED && s->need != NEED_CHANGE)
         set_state(s, SESSION_REGISTERING);
+    s->asked_ns = clock_boot_ns();
     call_start(&s->call, "Node.Register", &desc_node_register_request, &q,
                &desc_node_update_response, REGISTER_SEC * SEC, on_register);
 }
@@ -314,8 +330,8 @@ void session_unknown(struct session *s, const char *why)
     (void)log_warn(0, "the servers do not know this node, registering again",
                    KV("node_id", s->o.node_id), KV("error", why));
     s->need = NEED_UNKNOWN;
-    timer_stop(&s->beat);
-    call_cancel(&s->beat_call);
+    session_beats_cancel(s);
+    session_event(s, EVENT_NODE_UNKNOWN, why);
     set_state(s, SESSION_REGISTERING);
     timer_stop(&s->retry);
     on_retry(s);
@@ -353,11 +369,12 @@ void session_status(const struct session *s, struct session_status *ret)
         .in_contact = s->in_contact,
         .contact_ns = s->contact_ns,
         .beat_ns = s->beat_ns,
-        .beat_wall_ns = s->beat_wall_ns,
+        .beat_wall_ns = s->beat_ns ? clock_wall_of(s->beat_ns) : 0,
         .ttl_ns = s->ttl_ns,
         .next_beat_ns = timer_armed(&s->beat) ? s->beat.at_ns : 0,
         .n_registrations = s->n_registrations,
         .n_beats = s->n_beats,
+        .beats = s->late,
         .leader = str_or_empty(s->leader),
         .error = str_or_empty(s->error),
     };
@@ -370,9 +387,8 @@ struct session *session_new(const struct session_opts *o)
     s->o = *o;
     s->need = NEED_FIRST;
     call_init(&s->call, o->pool, s);
-    call_init(&s->beat_call, o->pool, s);
+    session_beats_init(s);
     timer_init(o->loop, &s->retry, "register", on_retry, s);
-    timer_init(o->loop, &s->beat, "heartbeat", session_beat_now, s);
     timer_init(o->loop, &s->change, "node change", on_change_due, s);
     return s;
 }
@@ -382,9 +398,8 @@ struct session *session_free(struct session *s)
     if (!s)
         return NULL;
     call_cancel(&s->call);
-    call_cancel(&s->beat_call);
+    session_beats_done(s);
     timer_stop(&s->retry);
-    timer_stop(&s->beat);
     timer_stop(&s->change);
     (void)node_snap_unref(s->wanted);
     (void)node_snap_unref(s->sending);

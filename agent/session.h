@@ -6,6 +6,12 @@
  * is sent after 5 to 10 s, or, when nothing but flapping facts differs, once in FLAP_UPDATE_SEC; an
  * unchanged one never again.
  *
+ * A heartbeat is due when its TTL is over, and at three quarters of it when there are servers to
+ * choose from or the last answer took long.  One that a server leaves unanswered for an eighth of
+ * the TTL is asked of the next server too (of the only one over another connection) and the first
+ * answer counts, so that a silent server costs no deadline.  What became of each beat is kept
+ * (agent/late) and makes a node event when it was late.
+ *
  *   connecting   no server has answered yet, or the last one is gone: pings, with back-off
  *   registering  Node.Register is under way or is tried again
  *   registered   heartbeats
@@ -18,6 +24,7 @@
 #include "agent/collect.h"
 #include "agent/flap.h"
 #include "agent/journal.h"
+#include "agent/late.h"
 #include "agent/servers.h"
 
 struct session;
@@ -41,8 +48,9 @@ struct session_status {
     uint64_t next_beat_ns;    /* when the next is due; 0 = not planned */
     uint64_t n_registrations; /* accepted ones */
     uint64_t n_beats;
-    const char *leader; /* "ip:port", "" while unknown; borrowed */
-    const char *error;  /* of the last failure, "" when the last attempt worked; borrowed */
+    const struct late *beats; /* the last ones, step by step; borrowed */
+    const char *leader;       /* "ip:port", "" while unknown; borrowed */
+    const char *error;        /* of the last failure, "" when the last attempt worked; borrowed */
 };
 
 struct session_opts {
@@ -59,6 +67,11 @@ struct session_opts {
     void (*on_registered)(void *arg, bool known);
     /* a server answers again after none did, or for the first time */
     void (*on_contact)(void *arg);
+    /* something that a node event should tell (details may be NULL); NULL: nobody listens */
+    void (*on_event)(void *arg, const char *subsystem, const char *message,
+                     const struct strmap *details);
+    /* a heartbeat goes out in time or not: called first; may be NULL */
+    void (*on_beat)(void *arg);
     void *arg;
 };
 struct session *session_new(const struct session_opts *o);
@@ -78,5 +91,7 @@ void session_contact(struct session *s, bool ok, const char *why);
 void session_unknown(struct session *s, const char *why);
 /* a heartbeat no later than so long from now, unless none may be sent */
 void session_beat_soon(struct session *s, uint64_t in_ns);
+/* The process went on after so long (how: "stopped", "slept" ..): a heartbeat now. */
+void session_woke(struct session *s, const char *how, uint64_t ns);
 /* there is a first server, or there are others: try now what waits for one */
 void session_servers_changed(struct session *s);

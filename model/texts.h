@@ -52,5 +52,12 @@
 #define EVENT_REREGISTERED_BEAT "Node reregistered by heartbeat"
 #define EVENT_BEAT_MISSED       "Node heartbeat missed"
 #define EVENT_SUBSYSTEM_CLUSTER "Cluster"
+/* an agent's own: what happened to its heartbeats and to its standing with the servers */
+#define EVENT_BEAT_LATE           "Heartbeat was late by %.1f s"
+#define EVENT_BEAT_GIVEN_UP       "Servers had given this node up before its heartbeat"
+#define EVENT_SECRET_REFUSED      "Servers refuse this node: they know it by another secret"
+#define EVENT_IDENTITY_DROPPED    "Signed identity is not accepted any more, using the node's secret"
+#define EVENT_NODE_UNKNOWN        "Servers did not know this node, registering again"
+#define EVENT_SUBSYSTEM_HEARTBEAT "Heartbeat" /* nomad structs.go NodeEventSubsystemHeartbeat */
 #define EVENT_SUBSYSTEM_DRIVER  "Driver"
 #define EVENT_SUBSYSTEM_STORAGE "Storage"
