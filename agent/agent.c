@@ -461,7 +461,9 @@ static void make_session(struct agent *a, const char *probe_path)
                                                  .journal = a->journal,
                                                  .region = a->conf->region,
                                                  .node_id = a->identity.node_id,
-                                                 .secret_id = a->identity.secret_id});
+                                                 .secret_id = a->identity.secret_id,
+                                                 .probe_path = probe_path,
+                                                 .alloc_dir = a->conf->client.alloc_dir});
     a->mirror =
         mirror_new(&(struct mirror_opts){.loop = a->loop,
                                          .pool = a->pool,

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "agent/alloc_dirs.h"
 #include "agent/call.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -41,6 +42,7 @@ struct allocs {
     size_t n_verdicts;
     struct journal_alloc *notes; /* what to remember when it was accepted */
     size_t n_notes;
+    struct alloc_dirs *dirs;
 };
 
 static void next_step(void *arg);
@@ -305,6 +307,17 @@ static bool pull(struct allocs *a)
 
 /* --- Node.GetClientAllocs --- */
 
+static void delete_folders_of_collected(struct allocs *a)
+{
+    const struct journal_alloc *notes;
+    size_t n;
+
+    notes = journal_allocs(a->o.journal, &n);
+    for (size_t i = 0; i < n; i++)
+        if (find_listed(&a->listed, notes[i].id) == SIZE_MAX)
+            alloc_dirs_delete(a->dirs, notes[i].id);
+}
+
 static void on_poll(void *arg, enum call_result how, const char *text, void *obj)
 {
     struct allocs *a = arg;
@@ -323,6 +336,7 @@ static void on_poll(void *arg, enum call_result how, const char *text, void *obj
     }
     a->index = r->q.index;
     swap_list(a, &r->allocs);
+    delete_folders_of_collected(a);
     journal_keep_allocs(a->o.journal, &a->listed);
     next_step(a);
 }
@@ -401,6 +415,7 @@ struct allocs *allocs_new(const struct allocs_opts *o)
     a->o = *o;
     call_init(&a->call, o->pool, a);
     timer_init(o->loop, &a->retry, "allocations", next_step, a);
+    a->dirs = alloc_dirs_new(o->loop, o->probe_path, o->alloc_dir);
     return a;
 }
 
@@ -410,6 +425,7 @@ struct allocs *allocs_free(struct allocs *a)
         return NULL;
     call_cancel(&a->call);
     timer_stop(&a->retry);
+    (void)alloc_dirs_free(a->dirs);
     clear_verdicts(a);
     clear_list(a);
     return mem_free(a);

@@ -4,7 +4,8 @@
  * 14): an allocation that arrives all the same is pulled and failed once, with a task event that
  * says why; the verdict is remembered in the journal, so that neither a restart nor the next poll
  * repeats it.  Servers keep a returning node "initializing" until its allocations are reported
- * again: allocs_report_again().
+ * again: allocs_report_again().  One that was failed and is no longer listed has been collected:
+ * its folder goes too.
  */
 #pragma once
 
@@ -19,6 +20,7 @@ struct allocs_opts {
     struct session *session;
     struct journal *journal;
     const char *region, *node_id, *secret_id; /* borrowed */
+    const char *probe_path, *alloc_dir;       /* for agent/alloc_dirs; copied */
 };
 struct allocs *allocs_new(const struct allocs_opts *o);
 struct allocs *allocs_free(struct allocs *a);

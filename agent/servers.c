@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/jobs.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "base/proc.h"
 #include "base/rand.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -13,9 +13,7 @@
 
 enum {
     SERVERS_MAX = 64,       /* of one list */
-    RESOLVE_SEC = 10,       /* for one name */
     RESOLVE_AGAIN_SEC = 30, /* at the earliest, while no server can be reached */
-    RESOLVE_OUTPUT_MAX = 8192,
 };
 
 #define DEFAULT_PORT "4647"
@@ -24,8 +22,7 @@ enum {
 struct name {
     struct servers *sv;
     char *host, *port;
-    struct proc *proc; /* the child at work; NULL = none */
-    struct buf out;
+    struct job job;
     char **addrs;
     size_t n_addrs;
 };
@@ -108,19 +105,12 @@ static void apply(struct servers *sv)
 
 /* --- names --- */
 
-static void resolve_output(void *arg, const uint8_t *p, size_t n)
-{
-    struct name *name = arg;
-
-    buf_add(&name->out, p, n);
-}
-
-static void take_lines(struct name *name)
+static void take_lines(struct name *name, const char *text)
 {
     char **lines = NULL;
     size_t n = 0;
 
-    strv_split(buf_str(&name->out), "\n", &lines, &n);
+    strv_split(text, "\n", &lines, &n);
     if (n > 0)
         strv_done(&name->addrs, &name->n_addrs);
     for (size_t i = 0; i < n; i++) {
@@ -141,47 +131,19 @@ static void resolve_again_later(struct servers *sv)
                                   rand_below(RESOLVE_AGAIN_SEC * NSEC_PER_SEC));
 }
 
-static void resolve_end(void *arg, enum proc_end how, int status, const char *stderr_tail)
+static void on_resolved(void *arg, int r, const char *text)
 {
     struct name *name = arg;
-    struct servers *sv = name->sv;
-    _cleanup_free_ char *why = xstrdup(str_or_empty(stderr_tail));
 
-    name->proc = proc_free(name->proc);
-    if (how == PROC_EXITED && status == 0) {
-        take_lines(name);
-        apply(sv);
+    if (r == 0) {
+        take_lines(name, text);
+        apply(name->sv);
     }
     if (name->n_addrs > 0)
         return;
     (void)log_warn(0, "cannot resolve the name of a server", KV("name", name->host),
-                   KV("error", how == PROC_TIMED_OUT || how == PROC_HUNG ? "no answer in 10 s"
-                               : *str_trim(why)                          ? str_trim(why)
-                                                                         : "no address"));
-    resolve_again_later(sv);
-}
-
-static void resolve_start(struct name *name)
-{
-    const char *argv[] = {name->sv->probe_path, "-resolve", name->host, name->port, NULL};
-    struct err e = {0};
-    int r;
-
-    if (name->proc)
-        return;
-    buf_reset(&name->out);
-    r = proc_start(name->sv->o.loop,
-                   &(struct proc_opts){.argv = argv,
-                                       .deadline_ns = RESOLVE_SEC * NSEC_PER_SEC,
-                                       .output_max = RESOLVE_OUTPUT_MAX,
-                                       .on_output = resolve_output,
-                                       .on_end = resolve_end,
-                                       .arg = name},
-                   &name->proc, &e);
-    if (r < 0) {
-        (void)log_warn(0, "cannot resolve the name of a server", KV("name", name->host), KE(&e));
-        resolve_again_later(name->sv);
-    }
+                   KV("error", r == 0 ? "no address" : text));
+    resolve_again_later(name->sv);
 }
 
 static void resolve_all(void *arg)
@@ -190,7 +152,8 @@ static void resolve_all(void *arg)
 
     sv->resolved_at_ns = clock_boot_ns();
     for (size_t i = 0; i < sv->n_names; i++)
-        resolve_start(&sv->names[i]);
+        if (!job_busy(&sv->names[i].job))
+            job_resolve(&sv->names[i].job, sv->names[i].host, sv->names[i].port, on_resolved);
 }
 
 /* --- the rest --- */
@@ -215,15 +178,16 @@ static void add_configured(struct servers *sv, const char *text)
     name = vec_add(&sv->names, &sv->n_names);
     name->host = steal_ptr(&host);
     name->port = steal_ptr(&port);
-    buf_init(&name->out, RESOLVE_OUTPUT_MAX);
 }
 
 static void take_configured(struct servers *sv, char *const *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         add_configured(sv, v[i]);
-    for (size_t i = 0; i < sv->n_names; i++) /* now that the array stays where it is */
+    for (size_t i = 0; i < sv->n_names; i++) { /* now that the array stays where it is */
         sv->names[i].sv = sv;
+        job_init(&sv->names[i].job, sv->o.loop, sv->probe_path, &sv->names[i]);
+    }
 }
 
 static void forget_configured(struct servers *sv)
@@ -231,8 +195,7 @@ static void forget_configured(struct servers *sv)
     for (size_t i = 0; i < sv->n_names; i++) {
         struct name *name = &sv->names[i];
 
-        name->proc = proc_free(name->proc);
-        buf_done(&name->out);
+        job_done(&name->job);
         strv_done(&name->addrs, &name->n_addrs);
         free(name->host);
         free(name->port);

@@ -39,8 +39,10 @@ enum {
 /* HTTP */
 #define HTTP_HEAD_MAX   ((size_t)32 * KIB)  /* request line and headers; beyond it 431 */
 #define HTTP_BODY_MAX   ((size_t)1 * MIB)   /* request bodies are drain specs; beyond it 413 */
+#define MONITOR_MAX     ((size_t)32 * KIB)  /* log lines that a slow reader has not got yet */
 #define HTTP_STREAM_MAX ((size_t)64 * KIB)  /* unsent bytes of an answer that goes on */
 #define HTTP_REPLY_MAX  ((size_t)256 * MIB) /* 100,000 list stubs are 71 MB */
+#define LOG_FRAME_MAX   ((size_t)1 * MIB)   /* one piece of a log stream as it comes to the command */
 
 /* objects */
 #define NODE_PACKED_MAX                                                                            \
@@ -55,4 +57,5 @@ enum {
 #define EVENT_TEXT_MAX     ((size_t)1024) /* bytes of a message or detail that an agent sends */
 #define DISKS_MAX          256  /* mounted file systems whose usage is told */
 #define PROBE_RECORD_MAX   ((size_t)1 * MIB) /* one probe's result on its pipe */
+#define JOB_OUTPUT_MAX     ((size_t)64 * KIB) /* the answer to an odd job: addresses, a user */
 #define PROBE_OUTPUT_MAX   ((size_t)8 * MIB) /* all that one probe child may write */

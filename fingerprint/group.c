@@ -79,17 +79,6 @@ static size_t output_max(const struct group_opts *o)
     return MIN(kb * KIB, PROBE_OUTPUT_MAX);
 }
 
-/* sanitizers need more address space than there is memory */
-static size_t memory_max(const struct group *g)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    (void)g;
-    return 0;
-#else
-    return g->memory_mb * MIB;
-#endif
-}
-
 /* --- output --- */
 
 static void spoil(struct group *g, const char *what)
@@ -349,7 +338,7 @@ int group_start(const struct group_opts *o, struct group **ret, struct err *e)
     g->memory_mb = memory_mb(o);
     g->output_max = output_max(o);
     buf_init(&g->in, 2 * PROBE_RECORD_MAX);
-    po.memory_max = memory_max(g);
+    po.memory_max = probe_memory_max(g->memory_mb);
     po.output_max = g->output_max;
     po.input = conf.p;
     po.input_len = conf.len;

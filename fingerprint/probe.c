@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/parse.h"
 #include "base/str.h"
 #include "model/attrs.h"
@@ -126,4 +127,14 @@ void probe_conf_defaults(struct probe_conf *conf)
     default_str(&conf->alloc_dir, ".");
     default_str(&conf->nomad_version, NOMAD_VERSION_DEFAULT);
     default_str(&conf->picket_version, PICKET_VERSION);
+}
+
+size_t probe_memory_max(size_t mb)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)mb;
+    return 0;
+#else
+    return mb * MIB;
+#endif
 }

@@ -96,3 +96,6 @@ char *probe_denied_by(const struct probe_conf *conf, const char *kind, const cha
 void probe_conf_defaults(struct probe_conf *conf);
 /* ParseBool of an option; false when it is missing or not a boolean */
 bool probe_option_bool(const struct probe_conf *conf, const char *name);
+/* address space for a picket-probe that may use so much; 0 (no limit) in builds with sanitizers,
+ * which need more of it than there is memory */
+size_t probe_memory_max(size_t mb);

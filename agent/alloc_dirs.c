@@ -1,0 +1,96 @@
+#include "agent/alloc_dirs.h"
+
+#include <errno.h>
+
+#include "agent/jobs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/uuid.h"
+
+enum {
+    WAITING_MAX = 4096, /* more are left to the one who looks after the disk */
+    AGAIN_SEC = 300,
+};
+
+struct alloc_dirs {
+    char *probe_path, *alloc_dir;
+    char **ids; /* the last one is being deleted */
+    size_t n_ids;
+    struct job job;
+    struct timer again;
+};
+
+static void on_deleted(void *arg, int r, const char *text, const struct answer_delete *answer);
+
+static void delete_next(void *arg)
+{
+    struct alloc_dirs *d = arg;
+    _cleanup_free_ char *path = NULL;
+
+    timer_stop(&d->again);
+    if (d->n_ids == 0 || job_busy(&d->job))
+        return;
+    path = xasprintf("%s/%s", d->alloc_dir, d->ids[d->n_ids - 1]);
+    job_delete(&d->job, d->alloc_dir, path, on_deleted);
+}
+
+static void on_deleted(void *arg, int r, const char *text, const struct answer_delete *answer)
+{
+    struct alloc_dirs *d = arg;
+    _cleanup_free_ char *id = NULL;
+
+    if (r == -ETIMEDOUT || r == -EBUSY) {
+        (void)log_warn(0, "the folder of an allocation cannot be deleted yet",
+                       KV("alloc_id", d->ids[d->n_ids - 1]), KV("error", text));
+        timer_set(&d->again, AGAIN_SEC * NSEC_PER_SEC);
+        return;
+    }
+    id = d->ids[--d->n_ids];
+    if (!answer || answer->n_kept > 0)
+        (void)log_warn(0, "the folder of an allocation could not be deleted", KV("alloc_id", id),
+                       KV("error", answer && answer->n_kept_texts ? answer->kept[0] : text));
+    else if (answer->deleted > 0)
+        log_info("deleted the folder of an allocation", KV("alloc_id", id),
+                 KI("files", (int64_t)answer->deleted));
+    delete_next(d);
+}
+
+void alloc_dirs_delete(struct alloc_dirs *d, const char *id)
+{
+    struct uuid uuid;
+
+    if (uuid_parse(id, &uuid) < 0 || d->n_ids >= WAITING_MAX || strv_has(d->ids, d->n_ids, id))
+        return;
+    strv_add(&d->ids, &d->n_ids, id);
+    if (job_busy(&d->job)) { /* the one being deleted stays last */
+        char *under_way = d->ids[d->n_ids - 2];
+
+        d->ids[d->n_ids - 2] = d->ids[d->n_ids - 1];
+        d->ids[d->n_ids - 1] = under_way;
+    } else if (!timer_armed(&d->again)) {
+        delete_next(d);
+    }
+}
+
+struct alloc_dirs *alloc_dirs_new(struct loop *l, const char *probe_path, const char *alloc_dir)
+{
+    struct alloc_dirs *d = xnew0(struct alloc_dirs);
+
+    d->probe_path = xstrdup(probe_path);
+    d->alloc_dir = xstrdup(alloc_dir);
+    job_init(&d->job, l, d->probe_path, d);
+    timer_init(l, &d->again, "folders of allocations", delete_next, d);
+    return d;
+}
+
+struct alloc_dirs *alloc_dirs_free(struct alloc_dirs *d)
+{
+    if (!d)
+        return NULL;
+    timer_stop(&d->again);
+    job_done(&d->job);
+    strv_done(&d->ids, &d->n_ids);
+    free(d->probe_path);
+    free(d->alloc_dir);
+    return mem_free(d);
+}
