@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/allocs.h"
+#include "agent/clocks.h"
 #include "agent/collect.h"
 #include "agent/events.h"
 #include "agent/flap.h"
@@ -27,6 +28,7 @@
 #include "codec/ops.h"
 #include "drivers/driver.h"
 #include "fingerprint/run.h"
+#include "model/texts.h"
 #include "wire/conn.h"
 #include "wire/pool.h"
 
@@ -60,6 +62,7 @@ struct agent {
     struct flap *flap;
     struct events *events;
     struct notice *notice;
+    struct clocks *clocks;
     struct allocs *allocs;
     struct mirror *mirror;
     struct api *api;
@@ -278,6 +281,26 @@ static void on_notice(void *arg, const char *subsystem, const char *message,
     events_add(a->events, subsystem, message, details);
 }
 
+static void on_clock_event(void *arg, const char *message, const struct strmap *details)
+{
+    on_notice(arg, EVENT_SUBSYSTEM_HEARTBEAT, message, details);
+}
+
+static void on_pause(void *arg, const char *how, uint64_t ns)
+{
+    struct agent *a = arg;
+
+    session_woke(a->session, how, ns);
+}
+
+static void on_beat(void *arg)
+{
+    struct agent *a = arg;
+
+    if (a->clocks)
+        clocks_mark(a->clocks);
+}
+
 static void on_trim(void *arg)
 {
     (void)arg;
@@ -446,6 +469,8 @@ static void make_session(struct agent *a, const char *probe_path)
                                                     .on_change = on_session,
                                                     .on_registered = on_registered,
                                                     .on_contact = on_contact,
+                                                    .on_event = on_notice,
+                                                    .on_beat = on_beat,
                                                     .arg = a});
     a->events = events_new(&(struct events_opts){.loop = a->loop,
                                                  .pool = a->pool,
@@ -453,6 +478,11 @@ static void make_session(struct agent *a, const char *probe_path)
                                                  .journal = a->journal,
                                                  .region = a->conf->region,
                                                  .node_id = a->identity.node_id});
+    a->clocks = clocks_new(&(struct clocks_opts){.loop = a->loop,
+                                                 .set_fd = -1,
+                                                 .on_event = on_clock_event,
+                                                 .on_pause = on_pause,
+                                                 .arg = a});
     a->notice = notice_new(
         &(struct notice_opts){.loop = a->loop, .flap = a->flap, .add = on_notice, .arg = a});
     a->allocs = allocs_new(&(struct allocs_opts){.loop = a->loop,
@@ -550,6 +580,7 @@ struct agent *agent_free(struct agent *a)
     (void)mirror_free(a->mirror);
     (void)allocs_free(a->allocs);
     (void)notice_free(a->notice);
+    (void)clocks_free(a->clocks);
     (void)events_free(a->events);
     (void)session_free(a->session);
     (void)flap_free(a->flap);
