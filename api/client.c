@@ -277,19 +277,14 @@ static int transfer_failed(struct client *c, CURLcode code, const struct client_
     return err_set(e, -EIO, "%s: %s", c->shown, text);
 }
 
-int client_call(struct client *c, const char *method, const char *target, const void *body,
-                size_t n, struct client_reply *ret, struct err *e)
+/* runs what has been set up; *ret_status is 0 when no answer began */
+static CURLcode perform(struct client *c, const char *target, size_t n_body, int *ret_status)
 {
     _cleanup_free_ char *url = make_url(c, target);
-    struct curl_slist *headers, *connect_to = NULL;
+    struct curl_slist *headers = make_headers(c, n_body), *connect_to = NULL;
     long status = 0;
     CURLcode code;
 
-    *ret = (struct client_reply){.body = BUF_INIT(c->max_reply)};
-    c->error[0] = 0;
-    headers = make_headers(c, n);
-    set_transfer(c, ret);
-    set_method(c, method, body, n);
     (void)curl_easy_setopt(c->curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
     if (c->resolve) {
@@ -300,21 +295,103 @@ int client_call(struct client *c, const char *method, const char *target, const 
     (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
     curl_slist_free_all(connect_to);
+    *ret_status = (int)status;
+    return code;
+}
+
+static void prepare(struct client *c, struct client_reply *ret)
+{
+    *ret = (struct client_reply){.body = BUF_INIT(c->max_reply)};
+    c->error[0] = 0;
+    set_transfer(c, ret);
+}
+
+int client_call(struct client *c, const char *method, const char *target, const void *body,
+                size_t n, struct client_reply *ret, struct err *e)
+{
+    CURLcode code;
+    int status;
+
+    prepare(c, ret);
+    set_method(c, method, body, n);
+    code = perform(c, target, n, &status);
     if (code != CURLE_OK)
         return transfer_failed(c, code, ret, e);
-    ret->status = (int)status;
+    ret->status = status;
     return 0;
+}
+
+static int check_status(const struct client_reply *r, struct err *e)
+{
+    if (r->status == 200)
+        return 0;
+    return err_set_status(e, -EPROTO, r->status, "Unexpected response code: %d (%s)", r->status,
+                          buf_str(&r->body));
+}
+
+int client_send(struct client *c, const char *method, const char *target, const void *body,
+                size_t n, struct client_reply *ret, struct err *e)
+{
+    int r = client_call(c, method, target, body, n, ret, e);
+
+    return r < 0 ? r : check_status(ret, e);
 }
 
 int client_get(struct client *c, const char *target, struct client_reply *ret, struct err *e)
 {
-    int r;
+    return client_send(c, "GET", target, NULL, 0, ret, e);
+}
 
-    r = client_call(c, "GET", target, NULL, 0, ret, e);
-    if (r < 0)
-        return r;
-    if (ret->status != 200)
-        return err_set_status(e, -EPROTO, ret->status, "Unexpected response code: %d (%s)",
-                              ret->status, buf_str(&ret->body));
-    return 0;
+/* --- an answer that goes on --- */
+
+struct streaming {
+    struct client *c;
+    const struct client_stream *s;
+    struct client_reply *reply; /* of another status than 200 */
+    bool over;
+};
+
+static size_t on_piece(char *p, size_t size, size_t n, void *arg)
+{
+    struct streaming *st = arg;
+    long status = 0;
+
+    (void)curl_easy_getinfo(st->c->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return on_body(p, size, n, st->reply);
+    st->over = !st->s->on_data(st->s->arg, p, size * n);
+    return st->over ? 0 : size * n;
+}
+
+static int on_progress(void *arg, curl_off_t all, curl_off_t got, curl_off_t up, curl_off_t sent)
+{
+    struct streaming *st = arg;
+
+    (void)all;
+    (void)got;
+    (void)up;
+    (void)sent;
+    st->over = st->over || (st->s->is_over && st->s->is_over(st->s->arg));
+    return st->over;
+}
+
+int client_stream(struct client *c, const char *target, const struct client_stream *s,
+                  struct err *e)
+{
+    struct client_reply reply _cleanup_client_reply_ = {0};
+    struct streaming st = {c, s, &reply, false};
+    CURLcode code;
+
+    prepare(c, &reply);
+    (void)curl_easy_setopt(c->curl, CURLOPT_ACCEPT_ENCODING, NULL); /* piece by piece */
+    (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, 0L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_piece);
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &st);
+    (void)curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, &st);
+    code = perform(c, target, 0, &reply.status);
+    if (st.over || reply.status == 200)
+        return 0;
+    return code != CURLE_OK ? transfer_failed(c, code, &reply, e) : check_status(&reply, e);
 }

@@ -48,5 +48,20 @@ int client_call(struct client *c, const char *method, const char *target, const 
  * "Unexpected response code: 500 (BODY)"; e->status has the code. */
 int client_get(struct client *c, const char *target, struct client_reply *ret,
                struct err *e) _must_check_;
+/* The same for a write. */
+int client_send(struct client *c, const char *method, const char *target, const void *body,
+                size_t n, struct client_reply *ret, struct err *e) _must_check_;
+/* An answer that goes on: its pieces are handed on as they come. */
+struct client_stream {
+    /* false: enough, the call ends with 0 */
+    bool (*on_data)(void *arg, const char *p, size_t n);
+    /* asked at least once a second; true: the call ends with 0.  May be NULL */
+    bool (*is_over)(void *arg);
+    void *arg;
+};
+/* GET.  Status 200: the pieces go to s, and the call returns 0 when the answer has ended, is cut
+ * off or was given up.  Any other status: as client_get().  There is no limit of time or size. */
+int client_stream(struct client *c, const char *target, const struct client_stream *s,
+                  struct err *e) _must_check_;
 /* appends s with everything escaped that may not stand in a path segment or a query value */
 void client_escape(struct buf *b, const char *s);

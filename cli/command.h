@@ -31,6 +31,7 @@ struct meta {
     const char *address, *region, *namespace_, *token;
     const char *ca_cert, *ca_path, *client_cert, *client_key, *tls_server_name;
     bool tls_skip_verify;
+    bool address_given;         /* by the flag */
     bool no_color, force_color; /* taken; nothing is coloured */
 };
 extern const struct flag meta_flags[];

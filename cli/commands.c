@@ -5,8 +5,9 @@
 #include "base/str.h"
 
 const struct command *const commands[] = {
-    &command_config_keys, &command_config_validate, &command_fingerprint,
-    &command_node_status, &command_version,
+    &command_agent_reload,   &command_agent_info,  &command_config_keys, &command_config_validate,
+    &command_fingerprint,    &command_monitor,     &command_node_config, &command_node_meta_apply,
+    &command_node_meta_read, &command_node_status, &command_version,
 };
 const size_t n_commands = ARRAY_LEN(commands);
 
@@ -14,8 +15,10 @@ static const struct {
     const char *name;
     const char *summary;
 } groups[] = {
-    {"config", "Check configuration files"},
-    {"node",   "Look at nodes"            },
+    {"agent",     "Command the agent on this host"      },
+    {"config",    "Check configuration files"           },
+    {"node",      "Look at nodes"                       },
+    {"node meta", "Look at and change a node's metadata"},
 };
 
 static void list_flags(const struct flag *flags, size_t n, FILE *out)
@@ -40,48 +43,79 @@ void command_help(const struct command *c, FILE *out)
     }
 }
 
+/* whether path is one word below the group ("" = the top) */
+static bool is_inside(const char *path, const char *group)
+{
+    size_t n = strlen(group);
+
+    if (n > 0 && (!str_starts(path, group) || path[n] != ' '))
+        return false;
+    return !strchr(path + n + (n > 0), ' ');
+}
+
+static void list_inside(const char *group, FILE *out)
+{
+    size_t skip = *group ? strlen(group) + 1 : 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+        if (is_inside(groups[i].name, group))
+            (void)fprintf(out, "    %-12s%s\n", groups[i].name + skip, groups[i].summary);
+    for (size_t i = 0; i < n_commands; i++)
+        if (is_inside(commands[i]->path, group) && !commands[i]->hidden)
+            (void)fprintf(out, "    %-12s%s\n", commands[i]->path + skip, commands[i]->summary);
+}
+
 /* the commands and groups, or with a group what is in it */
 static void list_commands(const char *group, FILE *out)
 {
-    size_t skip = group ? strlen(group) + 1 : 0;
-
     if (group)
         (void)fprintf(out, "Usage: picket %s <subcommand> [options] [args]\n\nSubcommands:\n",
                       group);
     else
         (void)fprintf(out, "Usage: picket [-version] [-help] <command> [args]\n\nCommands:\n");
-    for (size_t i = 0; !group && i < ARRAY_LEN(groups); i++)
-        (void)fprintf(out, "    %-12s%s\n", groups[i].name, groups[i].summary);
-    for (size_t i = 0; i < n_commands; i++) {
-        const char *path = commands[i]->path;
-        bool inside = group ? str_starts(path, group) && path[skip - 1] == ' ' : !strchr(path, ' ');
-
-        if (inside && !commands[i]->hidden)
-            (void)fprintf(out, "    %-12s%s\n", path + skip, commands[i]->summary);
-    }
+    list_inside(str_or_empty(group), out);
 }
 
-static bool is_group(const char *word)
+/* how many words of argv a path is made of; 0 = argv does not begin with it */
+static int match_path(const char *path, int argc, char **argv)
 {
-    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
-        if (strcmp(groups[i].name, word) == 0)
-            return true;
-    return false;
+    int words = 0;
+
+    while (*path) {
+        size_t n = strcspn(path, " ");
+
+        if (words >= argc || strlen(argv[words]) != n || strncmp(argv[words], path, n) != 0)
+            return 0;
+        words++;
+        path += n + (path[n] == ' ');
+    }
+    return words;
 }
 
-/* the command of argv[0] or argv[0] and argv[1]; *ret_words = how many words it took */
+/* the group with the most words that argv begins with; NULL when there is none */
+static const char *find_group(int argc, char **argv, int *ret_words)
+{
+    const char *found = NULL;
+
+    *ret_words = 0;
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+        int words = match_path(groups[i].name, argc, argv);
+
+        if (words > *ret_words) {
+            *ret_words = words;
+            found = groups[i].name;
+        }
+    }
+    return found;
+}
+
+/* the command whose words argv begins with; *ret_words = how many they are */
 static const struct command *find_command(int argc, char **argv, int *ret_words)
 {
     for (size_t i = 0; i < n_commands; i++) {
-        const char *path = commands[i]->path, *blank = strchr(path, ' ');
-        size_t n = blank ? (size_t)(blank - path) : strlen(path);
-
-        if (strlen(argv[0]) != n || strncmp(argv[0], path, n) != 0)
-            continue;
-        if (blank && (argc < 2 || strcmp(argv[1], blank + 1) != 0))
-            continue;
-        *ret_words = blank ? 2 : 1;
-        return commands[i];
+        *ret_words = match_path(commands[i]->path, argc, argv);
+        if (*ret_words > 0)
+            return commands[i];
     }
     return NULL;
 }
@@ -121,6 +155,7 @@ static const char *without_dashes(const char *word)
 static int run_help(int argc, char **argv)
 {
     const struct command *c;
+    const char *group;
     int words;
 
     if (argc > 0) {
@@ -129,8 +164,9 @@ static int run_help(int argc, char **argv)
             command_help(c, stdout);
             return EXIT_DONE;
         }
-        if (is_group(argv[0])) {
-            list_commands(argv[0], stdout);
+        group = find_group(argc, argv, &words);
+        if (group) {
+            list_commands(group, stdout);
             return EXIT_DONE;
         }
     }
@@ -144,7 +180,8 @@ static const char *near_command(const char *word)
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(groups); i++)
-        names[n++] = groups[i].name;
+        if (!strchr(groups[i].name, ' '))
+            names[n++] = groups[i].name;
     for (size_t i = 0; i < n_commands && n < ARRAY_LEN(names); i++)
         if (!strchr(commands[i]->path, ' '))
             names[n++] = commands[i]->path;
@@ -164,7 +201,7 @@ static int unknown_command(const char *word)
 int command_main(int argc, char **argv)
 {
     const struct command *c;
-    const char *flag;
+    const char *flag, *group;
     int words;
 
     if (argc < 2) {
@@ -183,9 +220,10 @@ int command_main(int argc, char **argv)
     c = find_command(argc - 1, argv + 1, &words);
     if (c)
         return run_command(c, argc - 1 - words, argv + 1 + words);
-    if (!is_group(argv[1]))
+    group = find_group(argc - 1, argv + 1, &words);
+    if (!group)
         return unknown_command(argv[1]);
-    flag = argc > 2 ? without_dashes(argv[2]) : "";
-    list_commands(argv[1], stdout);
+    flag = argc > words + 1 ? without_dashes(argv[words + 1]) : "";
+    list_commands(group, stdout);
     return strcmp(flag, "help") == 0 || strcmp(flag, "h") == 0 ? EXIT_DONE : EXIT_ERROR;
 }

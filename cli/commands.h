@@ -3,6 +3,12 @@
 
 #include "cli/command.h"
 
+extern const struct command command_agent_info;
+extern const struct command command_agent_reload;
+extern const struct command command_monitor;
+extern const struct command command_node_config;
+extern const struct command command_node_meta_apply;
+extern const struct command command_node_meta_read;
 extern const struct command command_node_status;
 extern const struct command command_fingerprint;
 extern const struct command command_version;

@@ -52,6 +52,7 @@ void meta_environment(struct meta *m)
     const char *skip = getenv("NOMAD_SKIP_VERIFY");
     bool on;
 
+    m->address_given = m->address != NULL;
     from_environment(&m->address, "NOMAD_ADDR");
     from_environment(&m->region, "NOMAD_REGION");
     from_environment(&m->namespace_, "NOMAD_NAMESPACE");

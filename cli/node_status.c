@@ -5,12 +5,13 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/lookup.h"
 #include "cli/node_view.h"
 #include "cli/remote.h"
 #include "codec/ops.h"
 
 struct status_opts {
-    bool self, verbose, is_short, json, allocs, os, quiet;
+    bool self, stats, verbose, is_short, json, allocs, os, quiet;
     const char *filter, *per_page, *page_token;
 };
 
@@ -18,6 +19,7 @@ struct status_opts {
 /* clang-format off */
 static const struct flag status_flags[] = {
     {"self", FLAG_BOOL, offsetof(T, self), NULL, "The node that the agent at the address is."},
+    {"stats", FLAG_BOOL, offsetof(T, stats), NULL, "What the host uses: CPU, memory, disks, devices."},
     {"verbose", FLAG_BOOL, offsetof(T, verbose), NULL, "Whole IDs, and everything there is."},
     {"short", FLAG_BOOL, offsetof(T, is_short), NULL, "Only the main facts of one node."},
     {"json", FLAG_BOOL, offsetof(T, json), NULL, "The object of the API, indented."},
@@ -130,63 +132,20 @@ static int list(struct client *c, const struct status_opts *o)
     return code;
 }
 
-/* the id that the agent at the address has as a node */
-static int own_id(struct client *c, char **ret, struct err *e)
-{
-    struct seen_self self = {0};
-    int r;
-
-    r = remote_get(c, "/v1/agent/self", &desc_seen_self, &self, e);
-    if (r < 0)
-        return err_wrap(e, r, "Error querying agent info");
-    if (!self.stats.client)
-        r = err_set(e, -ENOENT, "Nomad not running in client mode");
-    else if (str_empty(self.stats.client->node_id))
-        r = err_set(e, -ENOENT, "Failed to determine node ID");
-    else
-        *ret = xstrdup(self.stats.client->node_id);
-    ops_clear(&desc_seen_self, &self);
-    return r;
-}
-
-/* the whole id of the one node with a prefix; the sentence when there is none or more than one */
-static int find_node(struct client *c, const char *given, const struct status_opts *o, char **ret)
-{
-    struct buf target _cleanup_buf_ = BUF_INIT(4096), out _cleanup_buf_ = BUF_INIT(HTTP_REPLY_MAX);
-    _cleanup_free_ char *prefix = sanitize_prefix(given);
-    _cleanup_(stubs_done) struct stubs nodes = {0};
-    struct err e = {0};
-
-    if (strlen(given) == 1) {
-        (void)fputs("Identifier must contain at least two characters.\n", stderr);
-        return EXIT_ERROR;
-    }
-    buf_add_str(&target, "/v1/nodes");
-    query(&target, "prefix", prefix);
-    if (remote_list(c, buf_str(&target), &desc_node_stub, &nodes.v, &nodes.n, NULL, &e) < 0)
-        return fail("Error querying node info", &e);
-    if (nodes.n == 0) {
-        (void)fprintf(stderr, "No node(s) with prefix \"%s\" found\n", prefix);
-        return EXIT_ERROR;
-    }
-    if (nodes.n > 1) {
-        view_matches(nodes.v, nodes.n, o->verbose, &out);
-        (void)fprintf(stderr, "Prefix matched multiple nodes\n\n%s", buf_str(&out));
-        return EXIT_ERROR;
-    }
-    *ret = xstrdup(nodes.v[0].id);
-    return EXIT_DONE;
-}
-
+static const struct lookup_words words = {
+    .too_short = "Identifier must contain at least two characters.",
+    .query = "Error querying node info",
+    .none = "No node(s) with prefix",
+};
 /* statistics of the host; false: there are none (the node is down, or offers none) */
-static bool host_stats(struct client *c, const struct node *n, struct seen_host *ret)
+static bool host_stats(struct client *c, const struct node *n, struct node_stats *ret)
 {
     _cleanup_free_ char *target = xasprintf("/v1/client/stats?node_id=%s", n->id);
     struct err e = {0};
 
     if (str_eq(n->status, NODE_STATUS_DOWN))
         return false;
-    if (remote_get(c, target, &desc_seen_host, ret, &e) == 0)
+    if (node_stats_get(c, target, ret, &e) == 0)
         return true;
     if (e.status != 404 && e.status != 501)
         (void)fprintf(stderr, "error fetching node stats: %s\n\n", e.text);
@@ -216,8 +175,9 @@ static int show_one(struct client *c, const struct status_opts *o, const struct 
     struct buf out _cleanup_buf_ = BUF_INIT(HTTP_REPLY_MAX);
     _cleanup_free_ char *target = xasprintf("/v1/node/%s/allocations", n->id);
     struct seen_alloc *allocs = NULL;
-    struct seen_host host = {0};
-    struct node_detail d = {.node = n, .verbose = o->verbose, .is_short = o->is_short};
+    struct node_stats host = {0};
+    struct node_detail d = {
+        .node = n, .verbose = o->verbose, .is_short = o->is_short, .all_stats = o->stats};
     struct err e = {0};
 
     if (remote_list(c, target, &desc_seen_alloc, &allocs, &d.n_allocs, NULL, &e) < 0)
@@ -225,12 +185,12 @@ static int show_one(struct client *c, const struct status_opts *o, const struct 
     d.allocs = allocs;
     d.now_ns = clock_wall_ns();
     if (!o->is_short) {
-        d.host = host_stats(c, n, &host) ? &host : NULL;
+        d.stats = host_stats(c, n, &host) ? &host : NULL;
         sum_usage(c, &d);
     }
     view_node(&d, &out);
     put(&out);
-    ops_clear(&desc_seen_host, &host);
+    node_stats_done(&host);
     allocs_done(allocs, d.n_allocs);
     return EXIT_DONE;
 }
@@ -238,12 +198,14 @@ static int show_one(struct client *c, const struct status_opts *o, const struct 
 static int one(struct client *c, const struct status_opts *o, const char *given)
 {
     _cleanup_(node_freep) struct node *n = node_new();
+    struct buf complaint _cleanup_buf_ = BUF_INIT(HTTP_REPLY_MAX);
     _cleanup_free_ char *id = NULL, *target = NULL;
     struct err e = {0};
-    int code = find_node(c, given, o, &id);
 
-    if (code != EXIT_DONE)
-        return code;
+    if (!lookup_node(c, given, &words, o->verbose, &complaint, &id)) {
+        (void)fprintf(stderr, "%s\n", buf_str(&complaint));
+        return EXIT_ERROR;
+    }
     target = xasprintf("/v1/node/%s", id);
     if (o->json) {
         if (remote_print(c, target, &e) < 0)
@@ -276,7 +238,7 @@ static int run(struct invocation *in)
     if (!c)
         return EXIT_ERROR;
     if (o->self && in->n_args == 0) {
-        if (own_id(c, &self, &e) < 0) {
+        if (lookup_self(c, &self, &e) < 0) {
             (void)fprintf(stderr, "%s\n", e.text);
             return EXIT_ERROR;
         }

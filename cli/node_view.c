@@ -127,8 +127,9 @@ static void show_basics(const struct node_detail *d, struct buf *out)
     buf_reset(&csi);
     csi_names(n->csi_node_plugins, n->n_csi_node_plugins, &csi);
     table_pair(&t, "CSI Drivers", n->n_csi_node_plugins ? buf_str(&csi) : NULL);
-    if (d->host && !d->is_short) {
-        _cleanup_free_ char *uptime = format_duration((int64_t)(d->host->uptime * NSEC_PER_SEC));
+    if (d->stats && !d->is_short) {
+        uint64_t seconds = d->stats->host.uptime;
+        _cleanup_free_ char *uptime = format_duration((int64_t)(seconds * NSEC_PER_SEC));
 
         table_pair(&t, "Uptime", uptime);
     }
@@ -222,15 +223,6 @@ static void show_events(const struct node *n, bool verbose, struct buf *out)
     table_done(&t);
 }
 
-static void cell_of(struct table *t, uint64_t used, uint64_t total)
-{
-    char a[32], b[32];
-
-    format_ibytes(used, a);
-    format_ibytes(total, b);
-    table_cellf(t, "%s/%s", a, b);
-}
-
 static uint64_t mb(int64_t n)
 {
     return n > 0 ? (uint64_t)n * 1024 * 1024 : 0;
@@ -263,8 +255,8 @@ static void show_allocated(const struct node_detail *d, struct buf *out)
     buf_add_str(out, "\nAllocated Resources\n");
     table_init(&t, "CPU|Memory|Disk|Alloc Count");
     table_cellf(&t, "%" PRId64 "/%" PRId64 " MHz", cpu, all->cpu.cpu_shares - kept->cpu.cpu_shares);
-    cell_of(&t, mb(memory), mb(all->memory.memory_mb - kept->memory.memory_mb));
-    cell_of(&t, mb(disk), mb(all->disk.disk_mb - kept->disk.disk_mb));
+    table_share(&t, mb(memory), mb(all->memory.memory_mb - kept->memory.memory_mb));
+    table_share(&t, mb(disk), mb(all->disk.disk_mb - kept->disk.disk_mb));
     table_cellf(&t, "%zu", count);
     table_print(&t, out);
     table_done(&t);
@@ -284,32 +276,7 @@ static void show_used(const struct node_detail *d, struct buf *out)
     table_init(&t, "CPU|Memory");
     table_cellf(&t, "%" PRId64 "/%" PRId64 " MHz", (int64_t)d->used_ticks,
                 all->cpu.cpu_shares - kept->cpu.cpu_shares);
-    cell_of(&t, d->used_memory, mb(all->memory.memory_mb - kept->memory.memory_mb));
-    table_print(&t, out);
-    table_done(&t);
-}
-
-static void show_host(const struct node_detail *d, struct buf *out)
-{
-    const struct node_resources *all = d->node->node_resources;
-    const struct seen_disk *disk = NULL;
-    const char *volume = strmap_get(&d->node->attributes, "unique.storage.volume");
-    struct table t;
-
-    if (!d->host || !all)
-        return;
-    for (size_t i = 0; i < d->host->n_disks; i++)
-        if (str_eq(d->host->disks[i].device, volume))
-            disk = &d->host->disks[i];
-    if (!disk)
-        disk = d->host->alloc_dir;
-    buf_add_str(out, "\nHost Resource Utilization\n");
-    table_init(&t, disk ? "CPU|Memory|Disk" : "CPU|Memory");
-    table_cellf(&t, "%.0f/%" PRId64 " MHz", (double)(int64_t)d->host->cpu_ticks_consumed,
-                all->cpu.cpu_shares);
-    cell_of(&t, d->host->memory.used, d->host->memory.total);
-    if (disk)
-        cell_of(&t, disk->used, disk->size);
+    table_share(&t, d->used_memory, mb(all->memory.memory_mb - kept->memory.memory_mb));
     table_print(&t, out);
     table_done(&t);
 }
@@ -372,20 +339,23 @@ static void show_map(const char *heading, const struct strmap *m, struct buf *ou
 
 void view_node(const struct node_detail *d, struct buf *out)
 {
+    const struct node *n = d->node;
+
     show_basics(d, out);
     if (!d->is_short) {
         if (d->verbose) {
-            show_volumes(d->node, out);
-            show_drivers(d->node, out);
+            show_volumes(n, out);
+            show_drivers(n, out);
         }
-        show_events(d->node, d->verbose, out);
+        show_events(n, d->verbose, out);
         show_allocated(d, out);
         show_used(d, out);
-        show_host(d, out);
+        if (d->stats)
+            view_host_use(d->stats, n, d->all_stats, out);
     }
     show_allocs(d, out);
     if (d->verbose && !d->is_short) {
-        show_map("Attributes", &d->node->attributes, out);
-        show_map("Meta", &d->node->meta, out);
+        show_map("Attributes", &n->attributes, out);
+        show_map("Meta", &n->meta, out);
     }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "cli/node_stats.h"
 #include "cli/seen.h"
 #include "model/node.h"
 
@@ -20,10 +21,10 @@ struct node_detail {
     const struct node *node;
     const struct seen_alloc *allocs;
     size_t n_allocs;
-    const struct seen_host *host; /* NULL: no statistics */
-    double used_ticks;            /* of all running allocations, as far as they told */
+    const struct node_stats *stats; /* NULL: no statistics */
+    double used_ticks;              /* of all running allocations, as far as they told */
     uint64_t used_memory;
-    bool verbose, is_short;
+    bool verbose, is_short, all_stats; /* all_stats: each core, disk, device */
     int64_t now_ns;
 };
 void view_node(const struct node_detail *d, struct buf *out);

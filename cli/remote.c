@@ -83,6 +83,39 @@ int remote_list(struct client *c, const char *target, const struct desc *d, void
     return 0;
 }
 
+/* an array is no struct: it is read as the member of one */
+struct strings {
+    char **v;
+    size_t n;
+};
+#define T struct strings
+static const struct field strings_fields[] = {
+    {"V", STRVEC(v, n)},
+};
+static DESC(desc_strings, T, strings_fields);
+#undef T
+
+int remote_strings(struct client *c, const char *target, char ***ret, size_t *ret_n, struct err *e)
+{
+    struct client_reply reply _cleanup_client_reply_ = {0};
+    struct buf text _cleanup_buf_ = BUF_INIT(HTTP_REPLY_MAX);
+    struct strings s = {0};
+    int r;
+
+    r = client_get(c, target, &reply, e);
+    if (r < 0)
+        return r;
+    buf_printf(&text, "{\"V\":%s}", buf_str(&reply.body));
+    r = js_decode(&desc_strings, buf_str(&text), text.len, &s, e);
+    if (r < 0) {
+        ops_clear(&desc_strings, &s);
+        return err_wrap(e, r, "cannot read the answer of %s", target);
+    }
+    *ret = s.v;
+    *ret_n = s.n;
+    return 0;
+}
+
 int remote_print(struct client *c, const char *target, struct err *e)
 {
     struct client_reply reply _cleanup_client_reply_ = {0};

@@ -14,5 +14,8 @@ int remote_get(struct client *c, const char *target, const struct desc *d, void 
 /* GET and decode an array; items and count are the caller's (ops_clear each, free) */
 int remote_list(struct client *c, const char *target, const struct desc *d, void *ret_items,
                 size_t *ret_n, char **ret_next_token, struct err *e) _must_check_;
+/* GET and decode an array of strings; the caller's (strv_done) */
+int remote_strings(struct client *c, const char *target, char ***ret, size_t *ret_n,
+                   struct err *e) _must_check_;
 /* GET and print the body indented; 0 or negative with the text */
 int remote_print(struct client *c, const char *target, struct err *e) _must_check_;

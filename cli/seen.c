@@ -76,37 +76,6 @@ static const struct field alloc_fields[] = {
 DESC(desc_seen_alloc, T, alloc_fields);
 #undef T
 
-#define T struct seen_disk
-static const struct field disk_fields[] = {
-    {"Device", STR(device)},
-    {"Size",   U64(size)  },
-    {"Used",   U64(used)  },
-};
-static DESC(desc_disk, T, disk_fields);
-#undef T
-
-struct two_numbers {
-    uint64_t total, used;
-};
-#define T struct two_numbers
-static const struct field host_memory_fields[] = {
-    {"Total", U64(total)},
-    {"Used",  U64(used) }
-};
-static DESC(desc_host_memory, T, host_memory_fields);
-#undef T
-
-#define T struct seen_host
-static const struct field host_fields[] = {
-    {"AllocDirStats", PTR(alloc_dir, desc_disk)},
-    {"CPUTicksConsumed",               F64(cpu_ticks_consumed)          },
-    {"DiskStats",               VEC(disks,        n_disks, desc_disk)},
-    {"Memory",        STRUCT(memory,    desc_host_memory)},
-    {"Uptime",        U64(uptime)},
-};
-DESC(desc_seen_host, T, host_fields);
-#undef T
-
 struct ticks {
     double total;
 };

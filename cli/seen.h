@@ -42,23 +42,6 @@ struct seen_alloc {
 };
 extern const struct desc desc_seen_alloc;
 
-/* GET /v1/client/stats */
-struct seen_disk {
-    char *device;
-    uint64_t size, used;
-};
-struct seen_host {
-    double cpu_ticks_consumed;
-    struct {
-        uint64_t total, used;
-    } memory;
-    struct seen_disk *disks;
-    size_t n_disks;
-    struct seen_disk *alloc_dir;
-    uint64_t uptime;
-};
-extern const struct desc desc_seen_host;
-
 /* GET /v1/client/allocation/:id/stats */
 struct seen_usage {
     struct {

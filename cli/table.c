@@ -19,6 +19,11 @@ void table_init(struct table *t, const char *heading)
     }
 }
 
+void table_init_plain(struct table *t, size_t n_columns)
+{
+    *t = (struct table){.n_columns = n_columns};
+}
+
 void table_init_pairs(struct table *t)
 {
     *t = (struct table){0};
@@ -119,6 +124,15 @@ void format_ibytes(uint64_t bytes, char ret[32])
     }
     v = (double)(uint64_t)((double)bytes / (double)size * 10 + 0.5) / 10;
     (void)snprintf(ret, 32, v < 10 ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
+void table_share(struct table *t, uint64_t used, uint64_t total)
+{
+    char a[32], b[32];
+
+    format_ibytes(used, a);
+    format_ibytes(total, b);
+    table_cellf(t, "%s/%s", a, b);
 }
 
 /* the two largest units that are not zero (nomad command/helpers.go prettyTimeDiff) */

@@ -13,6 +13,8 @@ struct table {
 
 /* the heading; columns separated by '|' */
 void table_init(struct table *t, const char *heading);
+/* columns without a heading */
+void table_init_plain(struct table *t, size_t n_columns);
 /* a table of names and values */
 void table_init_pairs(struct table *t);
 void table_done(struct table *t);
@@ -27,5 +29,7 @@ void table_print(const struct table *t, struct buf *out);
 
 /* "600 MiB", "1.5 GiB", "0 B" as go-humanize writes it */
 void format_ibytes(uint64_t bytes, char ret[32]);
+/* a cell "20 GiB/252 GiB" */
+void table_share(struct table *t, uint64_t used, uint64_t total);
 /* "3s ago", "5m20s ago"; unix nanoseconds */
 void format_ago(int64_t then_ns, int64_t now_ns, char ret[32]);

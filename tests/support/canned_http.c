@@ -36,9 +36,29 @@ static void answer(int fd, const char *target, const struct canned_answer *v, si
     send_all(fd, text, strlen(text));
 }
 
+/* the body behind the head, as long as Content-Length says; what is there already counts */
+static const char *read_body(int fd, char *request, size_t size, size_t len)
+{
+    const char *body = strstr(request, "\r\n\r\n") + 4;
+    const char *header = strcasestr(request, "\r\nContent-Length:");
+    size_t want = (size_t)(body - request) + (header ? strtoul(header + 17, NULL, 10) : 0);
+
+    while (len < want && len < size - 1) {
+        ssize_t got = recv(fd, request + len, size - 1 - len, 0);
+
+        if (got <= 0)
+            break;
+        len += (size_t)got;
+        request[len] = 0;
+    }
+    return body;
+}
+
 static void serve_one(int fd, const struct canned_answer *v, size_t n)
 {
-    char request[8192] = "", target[4096];
+    char request[8192] = "", target[4096], method[16];
+    _cleanup_free_ char *whole = NULL;
+    const char *body;
     size_t len = 0;
 
     while (!strstr(request, "\r\n\r\n") && len < sizeof(request) - 1) {
@@ -49,8 +69,15 @@ static void serve_one(int fd, const struct canned_answer *v, size_t n)
         len += (size_t)got;
         request[len] = 0;
     }
-    if (sscanf(request, "GET %4095s HTTP/1.1", target) == 1)
+    if (sscanf(request, "%15s %4095s HTTP/1.1", method, target) != 2)
+        return;
+    if (strcmp(method, "GET") == 0) {
         answer(fd, target, v, n);
+        return;
+    }
+    body = read_body(fd, request, sizeof(request), len);
+    whole = xasprintf("%s %s%s%s", method, target, *body ? " " : "", body);
+    answer(fd, whole, v, n);
 }
 
 void canned_http_start(struct canned_http *s, const struct canned_answer *answers, size_t n)

@@ -6,7 +6,8 @@
 #include "base/mem.h"
 
 struct canned_answer {
-    const char *target; /* "/v1/nodes?prefix=a2" */
+    const char *target; /* "/v1/nodes?prefix=a2"; of other methods than GET with method and body,
+                           "POST /v1/x {}" */
     int status;
     const char *body;
 };

@@ -7,98 +7,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 #include <json-c/json.h>
 
-#include "base/clock.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "cli/command.h"
 #include "tests/support/canned_http.h"
 #include "tests/support/captured.h"
-#include "tests/support/data.h"
-
-struct bed {
-    struct json_object *recorded;
-    struct canned_answer *answers;
-    size_t n_answers;
-    struct canned_http http;
-};
-
-static struct json_object *get(struct json_object *o, const char *key)
-{
-    return json_object_object_get(o, key);
-}
-
-static const char *get_text(struct json_object *o, const char *key)
-{
-    return json_object_get_string(get(o, key));
-}
+#include "tests/support/recorded_cli.h"
 
 static int setup(void **state)
 {
-    struct bed *b = xnew0(struct bed);
-    size_t n;
-    _cleanup_free_ char *text = data_read("cli/nomad-1.10.5.json", &n);
-
-    b->recorded = json_tokener_parse(text);
-    assert_non_null(b->recorded);
-    json_object_object_foreach(get(b->recorded, "paths"), path, body)
-    {
-        *vec_add(&b->answers, &b->n_answers) =
-            (struct canned_answer){path, 200, json_object_get_string(body)};
-    }
-    json_object_object_foreach(get(b->recorded, "errors"), bad, answer)
-    {
-        *vec_add(&b->answers, &b->n_answers) = (struct canned_answer){
-            bad, json_object_get_int(get(answer, "status")), get_text(answer, "body")};
-    }
-    canned_http_start(&b->http, b->answers, b->n_answers);
-    assert_int_equal(setenv("TZ", "UTC", 1), 0);
-    tzset();
-    assert_int_equal(setenv("NOMAD_ADDR", b->http.url, 1), 0);
-    *state = b;
+    *state = recorded_cli_start("cli/nomad-1.10.5.json");
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct bed *b = *state;
-
-    clock_fake(false, 0, 0);
-    (void)unsetenv("NOMAD_ADDR");
-    canned_http_stop(&b->http);
-    json_object_put(b->recorded);
-    free(b->answers);
-    free(b);
+    recorded_cli_stop(*state);
     return 0;
-}
-
-static void check_run(struct json_object *run)
-{
-    struct captured c _cleanup_captured_ = {0};
-    const char *args[16] = {"node", "status"};
-    size_t n = 2;
-
-    for (size_t i = 0; i < json_object_array_length(get(run, "args")); i++)
-        args[n++] = json_object_get_string(json_object_array_get_idx(get(run, "args"), i));
-    clock_fake(true, 1, json_object_get_int64(get(run, "now_ns")));
-    captured_run(&c, command_main, args, n);
-    assert_string_equal(c.out, get_text(run, "stdout"));
-    assert_string_equal(c.err, get_text(run, "stderr"));
-    assert_int_equal(c.status, json_object_get_int(get(run, "status")));
 }
 
 static void test_node_status_prints_what_nomad_prints(void **state)
 {
-    struct bed *b = *state;
-    struct json_object *runs = get(b->recorded, "runs");
-
-    assert_true(json_object_array_length(runs) >= 20);
-    for (size_t i = 0; i < json_object_array_length(runs); i++)
-        check_run(json_object_array_get_idx(runs, i));
+    assert_true(recorded_cli_check(*state, (const char *const[]){"node", "status", NULL}) >= 20);
 }
 
 static void run(struct captured *c, const char *a, const char *b)
@@ -108,7 +41,7 @@ static void run(struct captured *c, const char *a, const char *b)
 
 static void test_node_status_json_is_the_answer(void **state)
 {
-    struct bed *b = *state;
+    struct recorded_cli *b = *state;
     struct captured c _cleanup_captured_ = {0};
     struct json_object *printed, *sent;
 
@@ -117,8 +50,8 @@ static void test_node_status_json_is_the_answer(void **state)
     assert_true(str_starts(c.out, "{\n    \"Attributes\": {\n"));
     assert_true(str_ends(c.out, "\n}\n"));
     printed = json_tokener_parse(c.out);
-    sent = json_tokener_parse(
-        get_text(get(b->recorded, "paths"), "/v1/node/a2b4e693-6c9a-33e5-f311-42a2f2455d4e"));
+    sent =
+        json_tokener_parse(recorded_cli_answer(b, "/v1/node/a2b4e693-6c9a-33e5-f311-42a2f2455d4e"));
     assert_true(json_object_equal(printed, sent));
     json_object_put(printed);
     json_object_put(sent);
@@ -165,7 +98,7 @@ static void test_node_status_flags(void **state)
 
 static void test_node_status_address_flag_wins(void **state)
 {
-    struct bed *b = *state;
+    struct recorded_cli *b = *state;
     struct captured c _cleanup_captured_ = {0};
     _cleanup_free_ char *flag = xasprintf("--address=%s", b->http.url);
 
