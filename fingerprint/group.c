@@ -13,7 +13,7 @@
 
 enum {
     REASON_MAX = 1024,
-    LAST_STEP_MAX = 240, /* of it */
+    LAST_STEP_MAX = 400, /* of it */
     PROCS_MAX = 64,      /* that a child may start where that can be limited */
     PROCS_TO_NOTICE = 8, /* so many at the deadline are a part of the reason */
     EXIT_MSEC = 1000,    /* patience with the end of a child whose rows have all answered */

@@ -116,6 +116,15 @@ const struct mount *mounts_by_path(const struct mounts *m, const char *path)
     return best;
 }
 
+char *mounts_describe(const struct mounts *m, const char *path)
+{
+    const struct mount *on = *path == '/' ? mounts_by_path(m, path) : NULL;
+
+    if (!on)
+        return xstrdup("");
+    return xasprintf(", on the %s mount %s of %s", on->fstype, on->point, on->source);
+}
+
 bool mounts_is_remote(const char *fstype)
 {
     static const char *const remote[] = {"9p",    "afs",   "autofs",    "beegfs", "ceph",

@@ -27,5 +27,8 @@ const struct mount *mounts_by_id(const struct mounts *m, uint64_t id);
  * nothing is touched): the longest mount point that is a parent, the last of equals.  Borrowed, or
  * NULL. */
 const struct mount *mounts_by_path(const struct mounts *m, const char *path);
+/* ", on the nfs4 mount /srv of server:/export" for a step that may hang there; "" when the mount is
+ * not known.  Owned by the caller. */
+char *mounts_describe(const struct mounts *m, const char *path) _must_check_;
 /* whether a file system of that type may stop answering because something outside the host does */
 bool mounts_is_remote(const char *fstype);

@@ -48,13 +48,12 @@ static const struct mount *mount_of(const struct probe_ctx *ctx, const struct mo
     return *path == '/' ? mounts_by_path(m, path + strlen(str_or_empty(ctx->root))) : NULL;
 }
 
-static void storage_volume(struct probe_ctx *ctx, struct fp *fp, const char *path)
+/* r: how the mount table was read */
+static void storage_volume(struct probe_ctx *ctx, struct fp *fp, const struct mounts *mounts, int r,
+                           const char *path)
 {
-    _cleanup_mounts_ struct mounts mounts = {0};
-    const struct mount *m;
-    int r = mounts_read(ctx, &mounts);
+    const struct mount *m = r < 0 ? NULL : mount_of(ctx, mounts, path);
 
-    m = r < 0 ? NULL : mount_of(ctx, &mounts, path);
     if (!m) {
         fp_why(fp, "volume", "/proc/self/mountinfo", WHY_FAILED,
                r < 0 ? strerror(-r) : "no mount for the path", "");
@@ -77,17 +76,19 @@ static uint64_t to_bytes(uint64_t blocks, uint64_t block_size)
 
 static int storage_run(struct probe_ctx *ctx, struct fp *fp)
 {
-    _cleanup_free_ char *path = NULL, *source = NULL;
+    _cleanup_free_ char *path = NULL, *source = NULL, *where = NULL;
+    _cleanup_mounts_ struct mounts mounts = {0};
+    int table = mounts_read(ctx, &mounts), r;
     struct statvfs vfs;
     uint64_t total;
-    int r;
 
-    probe_step(ctx, "stat %s", ctx->conf->alloc_dir);
+    where = mounts_describe(&mounts, ctx->conf->alloc_dir);
+    probe_step(ctx, "stat %s%s", ctx->conf->alloc_dir, where);
     r = existing_folder(ctx, &path);
     if (r < 0)
         return fp_fail(fp, r, "alloc_dir %s", ctx->conf->alloc_dir);
-    storage_volume(ctx, fp, path);
-    probe_step(ctx, "statvfs %s", path);
+    storage_volume(ctx, fp, &mounts, table, path);
+    probe_step(ctx, "statvfs %s%s", path, where);
     if (statvfs(path, &vfs) < 0)
         return fp_fail(fp, -errno, "statvfs of %s", path);
     source = xasprintf("statvfs of %s", path);

@@ -12,12 +12,13 @@
  * never looks again; here such a volume is left out with the reason, looked at again and again, and
  * published once it is there (fact: fingerprints 9.1, pain 18).
  *
- * Volumes on file systems that other machines serve are looked at last, after the others have been
- * sent as a partial result: should the probe hang there, those are still known. */
+ * Volumes on file systems that other machines serve are looked at last.  Before each of them what
+ * is known so far is sent as a partial result: should the probe hang there, that counts. */
 
 enum {
     VOLUMES_DEADLINE_MS = 5000,
     VOLUMES_PERIOD_SEC = 60,
+    VOLUMES_OUTPUT_KB = 8192, /* a partial result for each remote one */
 };
 
 static const char *kind_of(mode_t mode)
@@ -52,9 +53,10 @@ static void publish(struct fp *fp, const struct probe_volume *v, const struct st
     fp_why(fp, id, v->path, WHY_OK, kind_of(st->st_mode), "");
 }
 
-static void look_at(struct probe_ctx *ctx, struct fp *fp, const struct probe_volume *v)
+static void look_at(struct probe_ctx *ctx, struct fp *fp, const struct mounts *mounts,
+                    const struct probe_volume *v)
 {
-    _cleanup_free_ char *path = NULL;
+    _cleanup_free_ char *path = NULL, *where = NULL;
     struct stat st;
 
     if (str_empty(v->name)) {
@@ -66,7 +68,8 @@ static void look_at(struct probe_ctx *ctx, struct fp *fp, const struct probe_vol
         return;
     }
     path = look_path(ctx, "%s", v->path);
-    probe_step(ctx, "host_volume \"%s\": stat %s", v->name, v->path);
+    where = mounts_describe(mounts, v->path);
+    probe_step(ctx, "host_volume \"%s\": stat %s%s", v->name, v->path, where);
     if (stat(path, &st) < 0) {
         int r = -errno;
         _cleanup_free_ char *fix = xasprintf("mkdir -p %s, or mount it", v->path);
@@ -84,29 +87,30 @@ static bool is_remote(const struct mounts *m, const struct probe_volume *v)
     return on && mounts_is_remote(on->fstype);
 }
 
+static void send_so_far(struct probe_ctx *ctx, struct fp *fp)
+{
+    if (!ctx->emit)
+        return;
+    fp->partial = true;
+    ctx->emit(ctx->arg, fp);
+    fp->partial = false;
+}
+
 static int volumes_run(struct probe_ctx *ctx, struct fp *fp)
 {
     const struct probe_conf *c = ctx->conf;
     _cleanup_mounts_ struct mounts mounts = {0};
-    size_t n_remote = 0;
 
     (void)!mounts_read(ctx, &mounts); /* without it all count as local */
-    for (size_t i = 0; i < c->n_volumes; i++) {
-        if (is_remote(&mounts, &c->volumes[i]))
-            n_remote++;
-        else
-            look_at(ctx, fp, &c->volumes[i]);
-    }
-    if (n_remote == 0)
-        return 0;
-    if (ctx->emit) {
-        fp->partial = true;
-        ctx->emit(ctx->arg, fp);
-        fp->partial = false;
-    }
     for (size_t i = 0; i < c->n_volumes; i++)
-        if (is_remote(&mounts, &c->volumes[i]))
-            look_at(ctx, fp, &c->volumes[i]);
+        if (!is_remote(&mounts, &c->volumes[i]))
+            look_at(ctx, fp, &mounts, &c->volumes[i]);
+    for (size_t i = 0; i < c->n_volumes; i++) {
+        if (!is_remote(&mounts, &c->volumes[i]))
+            continue;
+        send_so_far(ctx, fp);
+        look_at(ctx, fp, &mounts, &c->volumes[i]);
+    }
     return 0;
 }
 
@@ -116,6 +120,7 @@ const struct probe probe_volumes = {
     .class = PROBE_SLOW,
     .deadline_ms = VOLUMES_DEADLINE_MS,
     .period_sec = VOLUMES_PERIOD_SEC,
+    .output_kb = VOLUMES_OUTPUT_KB,
     .caps = PROBE_CAP(CAP_DAC_READ_SEARCH),
     .run = volumes_run,
 };

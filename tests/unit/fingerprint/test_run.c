@@ -395,6 +395,45 @@ static void test_run_end_without_an_answer(void **state)
     check(w, 0, PROBE_FAILED, NULL, "ended without an answer");
 }
 
+/* what shells and handlers of abort() say of a signal */
+static void test_run_exit_status_that_stands_for_a_signal(void **state)
+{
+    struct world *w = world_of(state);
+
+    three_rows(w, PROBE_SLOW);
+    put_script(w, "case $1 in a) exit 134;; b) exit 137;; c) exit 255;; esac");
+    first_round(w);
+    check(w, 0, PROBE_FAILED, NULL, "crashed with SIGABRT");
+    check(w, 1, PROBE_FAILED, NULL, "was killed with SIGKILL by somebody else");
+    check(w, 2, PROBE_FAILED, NULL, "ended with exit status 255");
+}
+
+static void test_run_two_bad_rows_in_a_row(void **state)
+{
+    struct world *w = world_of(state);
+
+    three_rows(w, PROBE_FAST);
+    add_row(w, "d", PROBE_FAST, LONG_MS, 0);
+    put_good(w, "d", "4");
+    put_script(w, "for n; do case $n in a|b) exit 3;; esac; cat $D/$n.rec; done");
+    first_round(w);
+    check(w, 0, PROBE_FAILED, NULL, "ended with exit status 3");
+    check(w, 1, PROBE_FAILED, NULL, "ended with exit status 3");
+    check(w, 2, PROBE_GOOD, "3", "");
+    check(w, 3, PROBE_GOOD, "4", "");
+}
+
+/* no value of a reason may break a reader of JSON or of a terminal */
+static void test_run_words_that_are_no_text(void **state)
+{
+    struct world *w = world_of(state);
+
+    add_row(w, "a", PROBE_SLOW, LONG_MS, 0);
+    put_script(w, "printf 'a\\033[31m\\377b\\n' >&2; exit 3");
+    first_round(w);
+    check(w, 0, PROBE_FAILED, NULL, "last step: a?[31m?b");
+}
+
 static void test_run_missing_program(void **state)
 {
     struct world *w = world_of(state);
@@ -402,8 +441,35 @@ static void test_run_missing_program(void **state)
     three_rows(w, PROBE_FAST);
     add_row(w, "d", PROBE_SLOW, LONG_MS, 0);
     first_round(w);
+    check(w, 0, PROBE_FAILED, NULL, "the program for probes is gone");
     check(w, 0, PROBE_FAILED, NULL, "No such file or directory");
-    check(w, 3, PROBE_FAILED, NULL, "No such file or directory");
+    check(w, 2, PROBE_FAILED, NULL, "the program for probes is gone");
+    check(w, 3, PROBE_FAILED, NULL, "the program for probes is gone");
+}
+
+static void test_run_program_that_comes_back_is_noticed(void **state)
+{
+    struct world *w = world_of(state);
+
+    three_rows(w, PROBE_FAST);
+    first_round(w);
+    check(w, 2, PROBE_FAILED, NULL, "the program for probes is gone");
+    put_script(w, CAT_ALL);
+    for (size_t i = 0; i < 3; i++)
+        turn_until_changes(w, i, w->changes[i] + 1);
+    check(w, 0, PROBE_GOOD, "1", "");
+    check(w, 2, PROBE_GOOD, "3", "");
+}
+
+static void test_run_program_for_another_machine(void **state)
+{
+    struct world *w = world_of(state);
+
+    add_row(w, "a", PROBE_FAST, LONG_MS, 0);
+    assert_int_equal(file_write_atomic(w->script, "\177ELFx", 5, 0755, NULL), 0);
+    first_round(w);
+    check(w, 0, PROBE_FAILED, NULL, "damaged or made for another machine");
+    check(w, 0, PROBE_FAILED, NULL, "Exec format error");
 }
 
 static void test_run_program_that_cannot_be_executed(void **state)
@@ -413,6 +479,7 @@ static void test_run_program_that_cannot_be_executed(void **state)
     add_row(w, "a", PROBE_FAST, LONG_MS, 0);
     assert_int_equal(file_write_atomic(w->script, "x", 1, 0644, NULL), 0);
     first_round(w);
+    check(w, 0, PROBE_FAILED, NULL, "may not be executed");
     check(w, 0, PROBE_FAILED, NULL, "Permission denied");
 }
 
@@ -480,6 +547,61 @@ static void test_run_too_much_output(void **state)
     check(w, 0, PROBE_FAILED, value, "wrote more than 2097152 bytes");
 }
 
+/* the sum of the rows' ceilings */
+static void test_run_ceiling_on_the_output_of_a_shared_child(void **state)
+{
+    struct world *w = world_of(state);
+
+    add_row(w, "a", PROBE_FAST, LONG_MS, 0);
+    add_row(w, "b", PROBE_FAST, LONG_MS, 0);
+    w->rows[0].output_kb = 1;
+    w->rows[1].output_kb = 3;
+    put_script(w, "printf '\\0\\001\\0\\0'; head -c 4092 /dev/zero; sleep 0.1; echo; sleep 60");
+    first_round(w);
+    check(w, 0, PROBE_FAILED, NULL, "wrote more than 4096 bytes");
+    check(w, 1, PROBE_FAILED, NULL, "wrote more than 3072 bytes");
+}
+
+static void test_run_ceiling_on_memory(void **state)
+{
+    struct world *w = world_of(state);
+
+    if (probe_memory_max(1) == 0)
+        skip(); /* a sanitizer */
+    three_rows(w, PROBE_FAST);
+    w->rows[1].memory_mb = 300; /* the highest counts */
+    add_row(w, "d", PROBE_SLOW, LONG_MS, 0);
+    put_good(w, "d", "4");
+    w->rows[3].memory_mb = 64;
+    put_script(w, "case $1 in a) m=307200;; *) m=65536;; esac;"
+                  " [ $(ulimit -v) = $m ] || exit 3; " CAT_ALL);
+    first_round(w);
+    check(w, 0, PROBE_GOOD, "1", "");
+    check(w, 3, PROBE_GOOD, "4", "");
+}
+
+static void test_run_want_of_memory_is_named(void **state)
+{
+    struct world *w = world_of(state);
+    _cleanup_fp_ struct fp *fp = fp_new("b");
+
+    three_rows(w, PROBE_SLOW);
+    (void)fp_fail(fp, -ENOMEM, "/proc/cpuinfo");
+    {
+        _cleanup_free_ char *path = xasprintf("%s/b.rec", w->folder);
+
+        (void)unlink(path);
+    }
+    put_record(w, "b.rec", fp);
+    put_script(w, "case $1 in a) echo stat /x >&2; echo out of memory >&2; exit 134;;"
+                  " b) cat $D/b.rec;; c) echo out of memory >&2; exit 1;; esac");
+    first_round(w);
+    check(w, 0, PROBE_FAILED, NULL, "needs more than 128 MB of memory; last step: stat /x");
+    check(w, 1, PROBE_FAILED, NULL,
+          "needs more than 128 MB of memory: /proc/cpuinfo: Cannot allocate memory");
+    check(w, 2, PROBE_FAILED, NULL, "needs more than 128 MB of memory");
+}
+
 static void test_run_record_that_claims_too_much(void **state)
 {
     struct world *w = world_of(state);
@@ -512,6 +634,42 @@ static void test_run_hanging_row_times_out(void **state)
     check(w, 3, PROBE_GOOD, "4", "");
 }
 
+/* nobody waits for a row that is late: not the rows behind it, nor who asks whether to */
+static void test_run_late_row_does_not_hold_up_the_others(void **state)
+{
+    struct world *w = world_of(state);
+    uint64_t end = clock_boot_ns() + LONG_NS;
+    struct probe_status st = {0};
+
+    three_rows(w, PROBE_FAST);
+    put_script(w, "for n; do [ $n = b ] && while [ ! -e $D/go ]; do sleep 0.02; done;"
+                  " cat $D/$n.rec; done");
+    start(w);
+    while (!st.late && clock_boot_ns() < end) {
+        assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0);
+        probe_run_status(w->run, 1, &st);
+    }
+    assert_true(st.late);
+    assert_int_equal(st.state, PROBE_NEVER);
+    turn_until_changes(w, 1, 1); /* that it is late was told */
+    turn_until_changes(w, 2, 1);
+    check(w, 0, PROBE_GOOD, "1", "");
+    check(w, 2, PROBE_GOOD, "3", "");
+    assert_int_equal(w->firsts, 0);
+    {
+        _cleanup_free_ char *go = xasprintf("%s/go", w->folder);
+
+        assert_int_equal(file_write_atomic(go, "", 0, 0644, NULL), 0);
+    }
+    turn_until_first(w);
+    check(w, 1, PROBE_GOOD, "2", "");
+    probe_run_status(w->run, 1, &st);
+    assert_false(st.late);
+    turn_for(w, 300 * NSEC_PER_MSEC);
+    assert_int_equal(w->changes[2], 1); /* what its child said of the rows behind counts no more */
+    assert_int_equal(starts(w), 2);
+}
+
 static void test_run_spinning_row_times_out(void **state)
 {
     struct world *w = world_of(state);
@@ -519,17 +677,28 @@ static void test_run_spinning_row_times_out(void **state)
     add_row(w, "a", PROBE_SLOW, SHORT_MS, 0);
     put_script(w, "while :; do :; done");
     first_round(w);
-    check(w, 0, PROBE_TIMEOUT, NULL, "no answer within 400 ms");
+    check(w, 0, PROBE_TIMEOUT, NULL, "no answer within 400 ms (state R (running), on the CPU for ");
 }
 
 static void test_run_row_that_starts_many_processes_times_out(void **state)
 {
     struct world *w = world_of(state);
 
-    add_row(w, "a", PROBE_SLOW, SHORT_MS, 0);
+    _cleanup_free_ char *number = NULL;
+    struct probe_status st;
+    const char *at;
+    uint64_t n;
+
+    add_row(w, "a", PROBE_SLOW, 2000, 0);
     put_script(w, "i=0; while [ $i -lt 50 ]; do sleep 61 & i=$((i+1)); done; wait");
     first_round(w);
-    check(w, 0, PROBE_TIMEOUT, NULL, "no answer within 400 ms");
+    check(w, 0, PROBE_TIMEOUT, NULL, "no answer within 2000 ms; ");
+    check(w, 0, PROBE_TIMEOUT, NULL, " processes that it has started (state ");
+    probe_run_status(w->run, 0, &st);
+    at = strstr(st.reason, "; ") + 2;
+    number = xstrndup(at, strspn(at, "0123456789"));
+    assert_int_equal(parse_u64(number, &n), 0);
+    assert_in_range(n, 8, 51);
 }
 
 static void test_run_a_dead_program_does_not_use_up_every_deadline(void **state)
@@ -679,15 +848,24 @@ int main(void)
         T(test_run_crash_takes_one_row_only),
         T(test_run_exit_status_and_last_words),
         T(test_run_end_without_an_answer),
+        T(test_run_exit_status_that_stands_for_a_signal),
+        T(test_run_two_bad_rows_in_a_row),
+        T(test_run_words_that_are_no_text),
         T(test_run_missing_program),
+        T(test_run_program_that_comes_back_is_noticed),
+        T(test_run_program_for_another_machine),
         T(test_run_program_that_cannot_be_executed),
         T(test_run_text_instead_of_records),
         T(test_run_garbage_inside_a_record),
         T(test_run_answer_of_another_row),
         T(test_run_record_cut_short),
         T(test_run_too_much_output),
+        T(test_run_ceiling_on_the_output_of_a_shared_child),
+        T(test_run_ceiling_on_memory),
+        T(test_run_want_of_memory_is_named),
         T(test_run_record_that_claims_too_much),
         T(test_run_hanging_row_times_out),
+        T(test_run_late_row_does_not_hold_up_the_others),
         T(test_run_spinning_row_times_out),
         T(test_run_row_that_starts_many_processes_times_out),
         T(test_run_a_dead_program_does_not_use_up_every_deadline),
