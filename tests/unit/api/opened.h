@@ -119,7 +119,7 @@ static inline const struct view *fake_open(void *impl, const struct ask *q, stru
     o = xnew0(struct opened);
     *o = (struct opened){
         .view = {&fix->ops, o},
-          .wait = w, .q = q, .f = fix
+          .wait = w, .q = q, .f = fix, .ready = fix->ready_at_once
     };
     fix->v[fix->n_opened++] = o;
     return &o->view;
