@@ -506,6 +506,7 @@ static void make_session(struct agent *a, const char *probe_path)
                                          .secret_id = a->identity.secret_id,
                                          .set_servers = on_set_servers,
                                          .on_node = on_node,
+                                         .flap = a->flap,
                                          .reload = a->reload ? on_reload_asked : NULL,
                                          .arg = a});
 }

@@ -364,7 +364,7 @@ static int view_fingerprint(void *impl, struct buf *ret, struct err *e)
 
     if (!*m->o.probes)
         return err_set_status(e, -EAGAIN, 503, "the probes have not been started yet");
-    self_fingerprint(ret, m->o.node_id, *m->o.probes, clock_boot_ns());
+    self_fingerprint(ret, m->o.node_id, *m->o.probes, m->o.flap, clock_boot_ns());
     return 0;
 }
 

@@ -22,6 +22,7 @@ struct mirror_opts {
     struct session *session;
     const struct allocs *allocs;
     const struct probe_run *const *probes; /* where the owner keeps it; *probes NULL = none yet */
+    const struct flap *flap;               /* facts that flap; may be NULL */
     const struct conf *conf;               /* all borrowed */
     const char *http_addr;
     const char *node_id, *secret_id;

@@ -332,11 +332,16 @@ static void probe(struct buf *b, const struct probe_status *st, uint64_t now_ns)
 }
 
 void self_fingerprint(struct buf *b, const char *node_id, const struct probe_run *run,
-                      uint64_t now_ns)
+                      const struct flap *flap, uint64_t now_ns)
 {
-    size_t n = probe_run_count(run);
+    size_t n = probe_run_count(run), n_flapping = 0;
+    char **flapping = NULL;
 
+    if (flap)
+        flap_names(flap, now_ns, &flapping, &n_flapping);
     buf_add_byte(b, '{');
+    kv_strv(b, "Flapping", flapping, n_flapping);
+    strv_done(&flapping, &n_flapping);
     kv_str(b, "NodeID", node_id);
     key(b, "Probes");
     buf_add_byte(b, '[');

@@ -23,6 +23,7 @@ struct self_facts {
 void self_json(struct buf *b, const struct self_facts *f);
 /* type "", "client" or "server"; returns the HTTP status */
 int self_health(struct buf *b, const char *type, size_t n_servers);
-/* every probe with its state, values, their sources and the checks it made */
+/* every probe with its state, values, their sources and the checks it made; the facts that flap
+ * (flap may be NULL) */
 void self_fingerprint(struct buf *b, const char *node_id, const struct probe_run *run,
-                      uint64_t now_ns);
+                      const struct flap *flap, uint64_t now_ns);

@@ -6,23 +6,18 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "cli/commands.h"
+#include "cli/fp_agent.h"
+#include "cli/fp_view.h"
 #include "cli/probes.h"
-#include "cli/table.h"
-#include "codec/js.h"
+#include "cli/remote.h"
 #include "codec/ops.h"
 #include "conf/conf.h"
 
 enum { OUTPUT_MAX = 64 << 20 };
 
 struct fingerprint_opts {
-    bool json, explain;
+    bool agent, json, explain;
     struct flag_list config;
-};
-
-struct look {
-    const struct fingerprint_opts *o;
-    struct probe_run *run;
-    struct strmap attributes; /* merged in the order of the rows */
 };
 
 /* ---- configuration ---- */
@@ -83,161 +78,61 @@ static int load_conf(const struct fingerprint_opts *o, struct probe_conf *pc)
 
 /* ---- output ---- */
 
-static void merge(struct look *k)
+static int unknown_name(const char *name)
 {
-    for (size_t i = 0; i < probe_run_count(k->run); i++) {
-        struct probe_status st;
-
-        probe_run_status(k->run, i, &st);
-        for (size_t n = 0; st.fp && n < st.fp->attributes.n; n++)
-            strmap_set(&k->attributes, st.fp->attributes.items[n].key,
-                       st.fp->attributes.items[n].value);
-    }
+    (void)fprintf(
+        stderr, "Error: no probe, attribute, driver, volume or check is called \"%.60s\"\n", name);
+    return EXIT_ERROR;
 }
 
-static void show_json(struct look *k, struct buf *out)
-{
-    struct buf text _cleanup_buf_ = BUF_INIT(OUTPUT_MAX);
-
-    strmap_make(&k->attributes);
-    buf_add_str(&text, "{\"Attributes\":");
-    js_map(&text, &k->attributes);
-    buf_add_str(&text, ",\"Probes\":[");
-    for (size_t i = 0; i < probe_run_count(k->run); i++) {
-        struct probe_status st;
-
-        probe_run_status(k->run, i, &st);
-        buf_printf(&text, "%s{\"Name\":", i ? "," : "");
-        js_str(&text, st.name);
-        buf_add_str(&text, ",\"State\":");
-        js_str(&text, probe_state_name(st.state));
-        buf_add_str(&text, ",\"Reason\":");
-        js_str(&text, st.reason);
-        buf_printf(&text, ",\"TookMicroseconds\":%lld,\"Result\":", (long long)st.took_us);
-        if (st.fp)
-            js_encode(&text, &desc_fp, st.fp, 0);
-        else
-            buf_add_str(&text, "null");
-        buf_add_str(&text, "}");
-    }
-    buf_add_str(&text, "]}");
-    js_pretty(out, buf_str(&text), text.len);
-}
-
-static void show_attributes(const struct look *k, struct buf *out)
-{
-    struct table t;
-
-    buf_add_str(out, "Attributes\n");
-    table_init_pairs(&t);
-    for (size_t i = 0; i < k->attributes.n; i++)
-        table_pair(&t, k->attributes.items[i].key, k->attributes.items[i].value);
-    table_print(&t, out);
-    table_done(&t);
-}
-
-static void show_drivers(const struct look *k, struct buf *out)
-{
-    struct table t;
-    size_t rows = 0;
-
-    table_init(&t, "Driver|Detected|Healthy|Message");
-    for (size_t i = 0; i < probe_run_count(k->run); i++) {
-        struct probe_status st;
-
-        probe_run_status(k->run, i, &st);
-        for (size_t n = 0; st.fp && n < st.fp->n_drivers; n++, rows++) {
-            const struct driver_info *d = &st.fp->drivers[n];
-
-            table_cell(&t, d->key);
-            table_cell(&t, d->detected ? "true" : "false");
-            table_cell(&t, d->healthy ? "true" : "false");
-            table_cell(&t, d->health_description);
-        }
-    }
-    if (rows > 0) {
-        buf_add_str(out, "\nDrivers\n");
-        table_print(&t, out);
-    }
-    table_done(&t);
-}
-
-static void show_probes(const struct look *k, struct buf *out)
-{
-    struct table t;
-
-    buf_add_str(out, "\nProbes\n");
-    table_init(&t, "Probe|State|Time|Reason");
-    for (size_t i = 0; i < probe_run_count(k->run); i++) {
-        struct probe_status st;
-
-        probe_run_status(k->run, i, &st);
-        table_cell(&t, st.name);
-        table_cell(&t, probe_state_name(st.state));
-        table_cellf(&t, "%.1f ms", (double)st.took_us / 1000);
-        table_cell(&t, st.reason);
-    }
-    table_print(&t, out);
-    table_done(&t);
-}
-
-/* one probe: its checks, and where each attribute was read */
-static void explain(const struct probe_status *st, struct buf *out)
-{
-    struct table t;
-
-    buf_printf(out, "\n%s: %s%s%s\n", st->name, probe_state_name(st->state),
-               str_empty(st->reason) ? "" : ", ", str_or_empty(st->reason));
-    if (!st->fp)
-        return;
-    if (st->fp->n_whys > 0) {
-        table_init(&t, "Check|Result|Looked At|Found|What Would Help");
-        for (size_t i = 0; i < st->fp->n_whys; i++) {
-            const struct why *w = &st->fp->whys[i];
-
-            table_cell(&t, w->id);
-            table_cell(&t, why_result_name(w->result));
-            table_cell(&t, w->looked);
-            table_cell(&t, w->found);
-            table_cell(&t, w->fix);
-        }
-        table_print(&t, out);
-        table_done(&t);
-    }
-    if (st->fp->attributes.n == 0)
-        return;
-    table_init(&t, "Attribute|Value|Read From");
-    for (size_t i = 0; i < st->fp->attributes.n; i++) {
-        const struct strpair *a = &st->fp->attributes.items[i];
-
-        table_cell(&t, a->key);
-        table_cell(&t, a->value);
-        table_cell(&t, strmap_get(&st->fp->sources, a->key));
-    }
-    table_print(&t, out);
-    table_done(&t);
-}
-
-static void show(struct look *k)
+/* names: what was asked about, when that is less than all */
+static int show(const struct fp_view *v, const struct fingerprint_opts *o, char *const *names,
+                size_t n_names)
 {
     struct buf out _cleanup_buf_ = BUF_INIT(OUTPUT_MAX);
 
-    merge(k);
-    if (k->o->json) {
-        show_json(k, &out);
-    } else {
-        show_attributes(k, &out);
-        show_drivers(k, &out);
-        show_probes(k, &out);
-        for (size_t i = 0; k->o->explain && i < probe_run_count(k->run); i++) {
-            struct probe_status st;
-
-            probe_run_status(k->run, i, &st);
-            explain(&st, &out);
-        }
-    }
+    for (size_t i = 0; i < n_names; i++)
+        if (!fp_view_knows(v, names[i]))
+            return unknown_name(names[i]);
+    if (o->json)
+        fp_view_json(v, &out);
+    else if (n_names == 0)
+        fp_view_show(v, &out);
+    if (!o->json && (o->explain || n_names > 0))
+        fp_view_explain(v, names, n_names, &out);
     (void)fwrite(buf_str(&out), 1, out.len, stdout);
-    strmap_done(&k->attributes);
+    return EXIT_DONE;
+}
+
+/* ---- what a running agent knows ---- */
+
+static int ask_agent(const struct invocation *in)
+{
+    const struct fingerprint_opts *o = in->opts;
+    _cleanup_(client_freep) struct client *c = remote_open(&in->meta);
+    _cleanup_(fp_agent_done) struct fp_agent agent = {0};
+    struct fp_view v = {.is_agent = true, .now_ns = clock_boot_ns()};
+    struct err e = {0};
+    int r;
+
+    if (!c)
+        return EXIT_ERROR;
+    if (o->json && in->n_args == 0) {
+        r = remote_print(c, "/v1/agent/fingerprint", &e);
+    } else {
+        r = fp_agent_get(c, v.now_ns, &agent, &e);
+    }
+    if (r < 0) {
+        (void)fprintf(stderr, "Error querying the agent: %s\n", e.text);
+        return EXIT_ERROR;
+    }
+    if (o->json && in->n_args == 0)
+        return EXIT_DONE;
+    v.v = agent.probes;
+    v.n = agent.n_probes;
+    v.flapping = agent.flapping;
+    v.n_flapping = agent.n_flapping;
+    return show(&v, o, in->args, in->n_args);
 }
 
 /* ---- the command ---- */
@@ -251,53 +146,76 @@ static int unknown_probe(const char *name, const struct probe_rows *rows, struct
     return err_set(e, -EINVAL, "there is no probe \"%.60s\"; known:%s", name, buf_str(&known));
 }
 
-/* the rows that were named, all without names; an unknown name is an error */
-static int select_rows(const struct invocation *in, const struct probe_rows *rows,
-                       const struct probe **ret, size_t *ret_n, struct err *e)
+static bool is_probe(const struct probe_rows *rows, const char *name)
 {
-    for (size_t a = 0; a < in->n_args; a++) {
-        bool known = false;
+    for (size_t i = 0; i < rows->n; i++)
+        if (str_eq(rows->v[i].name, name))
+            return true;
+    return false;
+}
 
-        for (size_t i = 0; i < rows->n; i++)
-            known = known || str_eq(rows->v[i].name, in->args[a]);
-        if (!known)
+/* The rows that were named, all without names.  What is to be explained may have any name, and then
+ * all rows are needed (*ret_by_name); else an unknown one is an error. */
+static int select_rows(const struct invocation *in, const struct probe_rows *rows,
+                       const struct probe **ret, size_t *ret_n, bool *ret_by_name, struct err *e)
+{
+    const struct fingerprint_opts *o = in->opts;
+
+    *ret_by_name = false;
+    for (size_t a = 0; a < in->n_args; a++) {
+        if (is_probe(rows, in->args[a]))
+            continue;
+        if (!o->explain)
             return unknown_probe(in->args[a], rows, e);
+        *ret_by_name = true;
     }
     for (size_t i = 0; i < rows->n; i++)
-        if (in->n_args == 0 || strv_has(in->args, in->n_args, rows->v[i].name))
+        if (in->n_args == 0 || *ret_by_name || strv_has(in->args, in->n_args, rows->v[i].name))
             ret[(*ret_n)++] = &rows->v[i];
     return 0;
 }
 
+static int show_run(const struct invocation *in, const struct probe_run *run, bool by_name)
+{
+    size_t n = probe_run_count(run);
+    _cleanup_free_ struct probe_status *st = xnew0_n(struct probe_status, n);
+    struct fp_view v = {.v = st, .n = n};
+
+    for (size_t i = 0; i < n; i++)
+        probe_run_status(run, i, &st[i]);
+    return show(&v, in->opts, in->args, by_name ? in->n_args : 0);
+}
+
+/* exit code, or negative with the text */
 static int run_probes(const struct invocation *in, struct loop *l, const struct probe_conf *pc,
                       struct err *e)
 {
     _cleanup_(probe_rows_done) struct probe_rows rows = {0};
     _cleanup_free_ char *path = probe_find();
     _cleanup_free_ const struct probe **selected = NULL;
-    struct look k = {.o = in->opts};
+    struct probe_run *run = NULL;
+    bool by_name = false;
     size_t n = 0;
     int r;
 
     if (!path)
-        return err_set(
-            e, -ENOENT,
-            "picket-probe is not there, neither beside this program nor in PATH; it comes "
-            "with picketd (apt install picket-agent)");
+        return err_set(e, -ENOENT,
+                       "picket-probe is not there, neither beside this program nor in PATH; it "
+                       "comes with picketd (apt install picket-agent)");
     r = probe_rows_load(l, path, &rows, e);
     if (r < 0)
         return r;
     selected = xnew0_n(const struct probe *, rows.n);
-    r = select_rows(in, &rows, selected, &n, e);
+    r = select_rows(in, &rows, selected, &n, &by_name, e);
     if (r == 0)
-        r = probe_rows_run(l, path, selected, n, pc, &k.run, e);
+        r = probe_rows_run(l, path, selected, n, pc, &run, e);
     if (r == 0)
-        show(&k);
-    (void)probe_run_free(k.run);
+        r = show_run(in, run, by_name);
+    (void)probe_run_free(run);
     return r;
 }
 
-static int run(struct invocation *in)
+static int run_here(const struct invocation *in)
 {
     struct probe_conf pc = {0};
     struct loop *l = NULL;
@@ -312,6 +230,8 @@ static int run(struct invocation *in)
         if (r < 0) {
             (void)fprintf(stderr, "Error running the probes: %s\n", e.text);
             code = EXIT_ERROR;
+        } else {
+            code = r;
         }
     }
     (void)loop_free(l);
@@ -319,12 +239,30 @@ static int run(struct invocation *in)
     return code;
 }
 
+static int run(struct invocation *in)
+{
+    const struct fingerprint_opts *o = in->opts;
+
+    if (!o->agent && !in->meta.address_given)
+        return run_here(in);
+    if (o->config.n > 0) {
+        (void)fputs("An agent has its own configuration: -config and -agent exclude each other\n"
+                    "For additional help try 'picket fingerprint -help'\n",
+                    stderr);
+        return EXIT_ERROR;
+    }
+    return ask_agent(in);
+}
+
 #define T struct fingerprint_opts
 /* clang-format off */
 static const struct flag fingerprint_flags[] = {
+    {"agent", FLAG_BOOL, offsetof(T, agent), NULL,
+     "Ask the agent at the address what it knows, instead of running probes. -address does so too."},
     {"json", FLAG_BOOL, offsetof(T, json), NULL, "Print everything as JSON."},
     {"explain", FLAG_BOOL, offsetof(T, explain), NULL,
-     "Also print each probe's checks with their reasons, and where every attribute was read."},
+     "Also print each probe's checks with their reasons, and where every attribute was read; with\n"
+     "    names only those of what is called so: a probe, an attribute, a driver, a volume, a check."},
     {"config", FLAG_LIST, offsetof(T, config), "<path>",
      "Use the client part of this file or folder; may be repeated."},
 };
@@ -333,13 +271,17 @@ static const struct flag fingerprint_flags[] = {
 
 const struct command command_fingerprint = {
     .path = "fingerprint",
-    .summary = "Show what an agent would find on this host",
-    .synopsis = "[options] [<probe>...]",
+    .summary = "Show what an agent finds on this host",
+    .synopsis = "[options] [<name>...]",
     .text =
         "  Runs the probes on this host, as picketd does, and prints the attributes, drivers and\n"
-        "  reasons they give. No daemon is needed. With names only those probes are run.",
+        "  reasons they give. No daemon is needed. With names only those probes are run.\n\n"
+        "  With -agent shows what a running agent knows: the state of each probe, the age of its\n"
+        "  values, what one that hangs waits for, and facts that change again and again. With\n"
+        "  names explains what is called so.",
     .flags = fingerprint_flags,
     .n_flags = ARRAY_LEN(fingerprint_flags),
     .opts_size = sizeof(struct fingerprint_opts),
+    .remote = true,
     .run = run,
 };

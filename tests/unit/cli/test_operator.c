@@ -99,6 +99,7 @@ static void test_operator_commands_without_an_agent(void **state)
         {{"monitor"},                                "==> Error starting monitor: "                              },
         {{"node", "config", "-servers"},             "Error querying server list: "                              },
         {{"node", "config", "-update-servers", "a"}, "Error updating server list: "                              },
+        {{"fingerprint", "-agent"},                  "Error querying the agent: "                                },
         {{"node", "status", "-self", "-stats"},
          "Error querying agent info: failed querying self endpoint: "                                            },
     };
@@ -118,6 +119,87 @@ static void test_operator_commands_without_an_agent(void **state)
         assert_int_equal(c.status, 1);
     }
     (void)unsetenv("NOMAD_ADDR");
+}
+
+/* --- fingerprint -agent --- */
+
+static const struct canned_answer fingerprint_answers[] = {
+    {"/v1/agent/fingerprint", 200,
+     "{\"Flapping\":[\"Attributes.os.version\"],\"NodeID\":\"f7\",\"Probes\":["
+     "{\"Name\":\"host\",\"Class\":\"fast\",\"State\":\"good\",\"Stale\":false,\"Reason\":\"\","
+     "\"TookUs\":1500,\"AgeMs\":65000,\"Attributes\":{\"kernel.name\":\"linux\",\"os.name\":"
+     "\"debian\"},\"Local\":{\"host.boot\":\"5\"},\"Links\":{},\"Sources\":{\"kernel.name\":"
+     "\"uname\"},\"Checks\":[],\"Drivers\":{},\"HostVolumes\":{}},"
+     "{\"Name\":\"docker\",\"Class\":\"slow\",\"State\":\"hung\",\"Stale\":true,\"Reason\":"
+     "\"waits for connect\",\"TookUs\":5000000,\"AgeMs\":3600000,\"Attributes\":{"
+     "\"driver.docker\":\"1\"},\"Local\":{},\"Links\":{},\"Sources\":{},\"Checks\":[{\"ID\":"
+     "\"socket\",\"Looked\":\"/run/d.sock\",\"Result\":\"failed\",\"Found\":\"refused\",\"Fix\":"
+     "\"start it\"}],\"Drivers\":{\"docker\":{\"Detected\":true,\"Healthy\":false,"
+     "\"HealthDescription\":\"bad\"}},\"HostVolumes\":{}},"
+     "{\"Name\":\"volumes\",\"Class\":\"slow\",\"State\":\"failed\",\"Stale\":false,\"Reason\":"
+     "\"exit 1\",\"TookUs\":10,\"AgeMs\":null,\"Attributes\":{},\"Local\":{},\"Links\":{},"
+     "\"Sources\":{},\"Checks\":[],\"Drivers\":{},\"HostVolumes\":{}}]}"},
+};
+
+static void test_fingerprint_shows_what_an_agent_knows(void **state)
+{
+    struct captured c _cleanup_captured_ = {0};
+    struct served s;
+
+    (void)state;
+    serve(&s, fingerprint_answers, 1);
+    run(&c, "fingerprint", "-agent");
+    assert_string_equal(c.err, "");
+    assert_string_equal(c.out, "Attributes\n"
+                               "driver.docker = 1\n"
+                               "kernel.name   = linux\n"
+                               "os.name       = debian\n\n"
+                               "Drivers\n"
+                               "Driver  Detected  Healthy  Message\n"
+                               "docker  true      false    bad\n\n"
+                               "Probes\n"
+                               "Probe    State   Age            Time       Reason\n"
+                               "host     good    1m5s           1.5 ms     <none>\n"
+                               "docker   hung    1h0m0s, stale  5000.0 ms  waits for connect\n"
+                               "volumes  failed  no values      0.0 ms     exit 1\n\n"
+                               "Flapping Fact\n"
+                               "Attributes.os.version\n");
+    assert_int_equal(c.status, 0);
+    run(&c, "fingerprint", "-agent", "-json");
+    assert_true(str_starts(c.out, "{\n    \"Flapping\": [\n"));
+    stop(&s);
+}
+
+static void test_fingerprint_explains_a_name(void **state)
+{
+    struct captured c _cleanup_captured_ = {0};
+    _cleanup_free_ char *address = NULL;
+    struct served s;
+
+    (void)state;
+    serve(&s, fingerprint_answers, 1);
+    address = xasprintf("-address=%s", s.http.url); /* is enough to mean an agent */
+    run(&c, "fingerprint", address, "-explain", "docker");
+    assert_string_equal(c.out,
+                        "\ndocker: hung, waits for connect; last good values from 1h0m0s ago\n"
+                        "Check   Result  Looked At    Found    What Would Help\n"
+                        "socket  failed  /run/d.sock  refused  start it\n"
+                        "Attribute      Value  Read From\n"
+                        "driver.docker  1      <none>\n");
+    run(&c, "fingerprint", address, "-explain", "kernel.name");
+    assert_string_equal(c.out, "\nhost: good; values from 1m5s ago\n"
+                               "Attribute    Value  Read From\n"
+                               "kernel.name  linux  uname\n");
+    run(&c, "fingerprint", address, "volumes");
+    assert_string_equal(c.out, "\nvolumes: failed, exit 1\n");
+    run(&c, "fingerprint", address, "nope");
+    assert_int_equal(c.status, 1);
+    assert_string_equal(c.err, "Error: no probe, attribute, driver, volume or check is called "
+                               "\"nope\"\n");
+    run(&c, "fingerprint", address, "-config", "/x");
+    assert_int_equal(c.status, 1);
+    assert_true(str_starts(c.err, "An agent has its own configuration"));
+    stop(&s);
 }
 
 static void test_agent_info_hides_control_characters(void **state)
@@ -297,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_monitor_shows_the_log_and_ends_with_it),
         cmocka_unit_test(test_monitor_ends_at_garbage),
         cmocka_unit_test(test_operator_commands_without_an_agent),
+        cmocka_unit_test(test_fingerprint_shows_what_an_agent_knows),
+        cmocka_unit_test(test_fingerprint_explains_a_name),
         cmocka_unit_test(test_agent_info_hides_control_characters),
         cmocka_unit_test(test_node_meta_json_is_the_answer),
         cmocka_unit_test(test_node_meta_garbage),
