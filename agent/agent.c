@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/allocs.h"
+#include "agent/backcalls.h"
 #include "agent/clocks.h"
 #include "agent/collect.h"
 #include "agent/events.h"
@@ -56,6 +57,7 @@ struct agent {
     struct collect *collect;
     struct journal *journal;
     struct meta *meta;
+    struct backcalls *backcalls;
     struct pool *pool;
     struct servers *servers;
     struct session *session;
@@ -106,6 +108,7 @@ static void merge_now(void *arg)
     notice_look(a->notice, before ? before->node : NULL, collect_snap(a->collect)->node, st, n);
     if (!changed)
         return;
+    backcalls_set_node(a->backcalls, collect_snap(a->collect)->node);
     mirror_set_local(a->mirror, collect_snap(a->collect));
     session_set_node(a->session, collect_snap(a->collect));
 }
@@ -307,16 +310,12 @@ static void on_trim(void *arg)
     (void)malloc_trim(0);
 }
 
-/* calls that servers make to us over our own connection: nothing is served yet */
-static void on_back_call(void *arg, struct rpc_request *q)
+/* requests of the API that are about this node */
+static const struct view *on_own(void *arg, const struct ask *q, struct view_wait *w)
 {
-    _cleanup_free_ char *text = xasprintf(strchr(q->method, '.') ? "rpc: can't find service %s"
-                                                                 : "rpc: service/method request "
-                                                                   "ill-formed: %s",
-                                          q->method);
+    struct agent *a = arg;
 
-    (void)arg;
-    rpc_fail_close(q, text);
+    return backcalls_open(a->backcalls, q, w);
 }
 
 /* --- reload --- */
@@ -447,9 +446,17 @@ static void make_probes(struct agent *a, const char *probe_path)
 
 static void make_session(struct agent *a, const char *probe_path)
 {
-    a->pool = pool_new(
-        a->loop,
-        &(struct pool_opts){.handler = on_back_call, .handler_arg = a, .region = a->conf->region});
+    a->backcalls = backcalls_new(&(struct backcalls_opts){.loop = a->loop,
+                                                          .conf = a->conf,
+                                                          .node_id = a->identity.node_id,
+                                                          .secret_id = a->identity.secret_id,
+                                                          .probe_path = probe_path,
+                                                          .meta = a->meta});
+    a->pool = pool_new(a->loop, &(struct pool_opts){.handler = backcalls_request,
+                                                    .handler_arg = a->backcalls,
+                                                    .stream_handler = backcalls_stream,
+                                                    .stream_arg = a->backcalls,
+                                                    .region = a->conf->region});
     a->servers = servers_new(&(struct servers_opts){.loop = a->loop,
                                                     .pool = a->pool,
                                                     .configured = a->conf->client.servers,
@@ -478,11 +485,8 @@ static void make_session(struct agent *a, const char *probe_path)
                                                  .journal = a->journal,
                                                  .region = a->conf->region,
                                                  .node_id = a->identity.node_id});
-    a->clocks = clocks_new(&(struct clocks_opts){.loop = a->loop,
-                                                 .set_fd = -1,
-                                                 .on_event = on_clock_event,
-                                                 .on_pause = on_pause,
-                                                 .arg = a});
+    a->clocks = clocks_new(&(struct clocks_opts){
+        .loop = a->loop, .set_fd = -1, .on_event = on_clock_event, .on_pause = on_pause, .arg = a});
     a->notice = notice_new(
         &(struct notice_opts){.loop = a->loop, .flap = a->flap, .add = on_notice, .arg = a});
     a->allocs = allocs_new(&(struct allocs_opts){.loop = a->loop,
@@ -504,6 +508,8 @@ static void make_session(struct agent *a, const char *probe_path)
                                          .http_addr = a->http_advertise,
                                          .node_id = a->identity.node_id,
                                          .secret_id = a->identity.secret_id,
+                                         .open_own = on_own,
+                                         .stats = backcalls_stats(a->backcalls),
                                          .set_servers = on_set_servers,
                                          .on_node = on_node,
                                          .flap = a->flap,
@@ -587,6 +593,7 @@ struct agent *agent_free(struct agent *a)
     (void)flap_free(a->flap);
     (void)servers_free(a->servers);
     (void)pool_free(a->pool);
+    (void)backcalls_free(a->backcalls);
     (void)probe_run_free(a->probes);
     (void)collect_free(a->collect);
     (void)meta_free(a->meta);

@@ -64,8 +64,29 @@ static void forget(struct flap *f, uint64_t now_ns)
     }
 }
 
+/* Drivers, volumes and attributes come in one by one after the start. */
+static bool was_there(const struct node *n, const char *fact)
+{
+    const char *name = strchr(fact, '.');
+
+    if (!name)
+        return true;
+    name++;
+    if (str_starts(fact, "Attributes."))
+        return strmap_get(&n->attributes, name) != NULL;
+    if (str_starts(fact, "Drivers."))
+        return node_driver(n, name) != NULL;
+    if (!str_starts(fact, "HostVolumes."))
+        return true;
+    for (size_t i = 0; i < n->n_host_volumes; i++)
+        if (str_eq(n->host_volumes[i].key, name))
+            return true;
+    return false;
+}
+
 struct noting {
     struct flap *f;
+    const struct node *before;
     uint64_t now_ns;
     void (*begun)(void *arg, const char *fact);
     void *arg;
@@ -78,6 +99,8 @@ static void note(void *arg, const char *name)
 
     if (str_starts(name, "Meta.") || (!fact && g->f->n_facts >= FLAPPING_MAX))
         return; /* metadata is what a person has set */
+    if (!fact && !was_there(g->before, name))
+        return;
     if (!fact) {
         fact = vec_add(&g->f->facts, &g->f->n_facts);
         fact->name = xstrdup(name);
@@ -95,7 +118,7 @@ static void note(void *arg, const char *name)
 void flap_note(struct flap *f, const struct node *before, const struct node *after, uint64_t now_ns,
                void (*begun)(void *arg, const char *fact), void *arg)
 {
-    struct noting g = {f, now_ns, begun, arg};
+    struct noting g = {f, before, now_ns, begun, arg};
 
     forget(f, now_ns);
     node_each_change(before, after, note, &g);

@@ -1,8 +1,9 @@
 /* agent/flap.h - which facts of the node change again and again.
  *
  * A fact ("Attributes.os.version", "Drivers.docker", model/node.h) that changed FLAP_CHANGES times
- * within FLAP_WINDOW_SEC flaps, until it has stayed as it is for that long.  The session sends such
- * changes alone only once in FLAP_UPDATE_SEC; agent/notice names them.
+ * within FLAP_WINDOW_SEC (that it came up first is none) flaps, until it has stayed as it is for
+ * that long.  The session sends such changes alone only once in FLAP_UPDATE_SEC; agent/notice names
+ * them.
  *
  * Times are CLOCK_BOOTTIME and arguments.  Owns its list.
  */

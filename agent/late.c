@@ -72,7 +72,7 @@ void late_begin(struct late *l, uint64_t due_ns)
         return;
     l->now.due_ns = due_ns;
     l->now.fired_ns = clock_boot_ns();
-    if (l->now.n_steps == 0 && l->now.fired_ns - due_ns > FIRED_LATE_MS * NSEC_PER_MSEC)
+    if (l->now.n_steps == 0 && l->now.fired_ns > due_ns + FIRED_LATE_MS * NSEC_PER_MSEC)
         late_step(l, NULL, "begun late", l->now.fired_ns - due_ns);
 }
 

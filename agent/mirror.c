@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/call.h"
+#include "agent/metrics.h"
 #include "agent/mirror_open.h"
 #include "agent/self.h"
 #include "base/clock.h"
@@ -382,7 +383,43 @@ static int view_reload(void *impl, struct buf *ret)
     return m->o.reload ? m->o.reload(m->o.arg, ret) : 501;
 }
 
+static int view_metrics(void *impl, bool prometheus, struct buf *ret, struct err *e)
+{
+    struct mirror *m = impl;
+    struct session_status st;
+    struct metrics_facts f = {.conf = m->o.conf,
+                              .node_id = m->o.node_id,
+                              .item = m->item,
+                              .session = &st,
+                              .probes = *m->o.probes,
+                              .n_allocs = allocs_count(m->o.allocs),
+                              .now_ns = clock_boot_ns(),
+                              .born_ns = m->born_ns,
+                              .wall_ns = clock_wall_ns()};
+
+    if (!m->o.stats)
+        return err_set_status(e, -ENOTSUP, 501, "this agent keeps no statistics");
+    if (prometheus && !m->o.conf->prometheus_metrics)
+        return err_set_status(e, -ENOTSUP, 415, "Prometheus is not enabled");
+    f.stats = stats_last(m->o.stats);
+    session_status(m->o.session, &st);
+    if (prometheus)
+        metrics_prometheus(ret, &f);
+    else
+        metrics_json(ret, &f);
+    return 0;
+}
+
+static bool view_is_this_agent(void *impl, const char *node_id, const char *server_id)
+{
+    struct mirror *m = impl;
+
+    return str_empty(server_id) && str_eq(node_id, m->o.node_id);
+}
+
 static const struct view_ops ops = {
+    .metrics = view_metrics,
+    .is_this_agent = view_is_this_agent,
     .open = view_open,
     .set_servers = view_set_servers,
     .reload = view_reload,

@@ -10,6 +10,7 @@
 
 #include "agent/allocs.h"
 #include "agent/session.h"
+#include "agent/stats.h"
 #include "api/view.h"
 #include "conf/conf.h"
 #include "fingerprint/run.h"
@@ -29,6 +30,7 @@ struct mirror_opts {
     /* What servers would ask this node, for requests of the API (agent/backcalls.h); NULL: servers
      * are asked for that too. */
     const struct view *(*open_own)(void *arg, const struct ask *q, struct view_wait *w);
+    struct stats *stats; /* for metrics; NULL: there are none */
     /* Replaces the list of servers; the addresses are "host[:port]".  -EINVAL with a sentence. */
     int (*set_servers)(void *arg, const char *const *v, size_t n, struct err *e);
     /* a server gave a new copy */

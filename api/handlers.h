@@ -28,6 +28,16 @@ handler agent_fingerprint;
 /* h_servers.c */
 handler agent_servers;
 handler agent_set_servers;
+/* h_client.c */
+handler client_stats;
+handler client_gc;
+handler client_metadata_read;
+handler client_metadata_apply;
+handler agent_host;
+handler agent_monitor;
+handler agent_profile;
+/* h_metrics.c */
+handler metrics_read;
 /* h_reload.c */
 handler configuration_reload;
 /* h_ui.c: what Nomad's web interface would be at */

@@ -10,7 +10,10 @@
 #include "model/item.h"
 
 struct ask;
+struct http_exchange;
+struct http_header;
 struct method;
+struct monitor_request;
 
 /* where an answer stands: becomes the X-Nomad-* headers */
 struct view_meta {
@@ -36,6 +39,13 @@ struct view_wait {
 };
 
 enum view_what { VIEW_NODES, VIEW_NODE, VIEW_NODE_ALLOCS };
+
+/* an answer that goes on: what begins it, to be called once, in this turn (api/reply.h) */
+struct view_stream {
+    void (*begin)(void *arg, struct http_exchange *take_x, const struct http_header *headers,
+                  size_t n_headers);
+    void *arg;
+};
 
 struct view {
     const struct view_ops *ops;
@@ -84,6 +94,13 @@ struct view_ops {
     int (*agent_health)(void *impl, const char *type, struct buf *ret);
     /* the agent's probes with values, sources, checks; NULL on the server */
     int (*fingerprint)(void *impl, struct buf *ret, struct err *e);
+    /* JSON, or the text that Prometheus reads; NULL: there are none */
+    int (*metrics)(void *impl, bool prometheus, struct buf *ret, struct err *e);
+    /* whether node_id or server_id ("" = not given) is who is asked; NULL: it cannot be */
+    bool (*is_this_agent)(void *impl, const char *node_id, const char *server_id);
+    /* the log of another agent, the one that the request names; NULL: its own only */
+    int (*monitor)(void *impl, const struct monitor_request *q, struct view_stream *ret,
+                   struct err *e);
     /* Replaces the servers this agent uses, which peers() lists; "host[:port]" each.  NULL on the
      * server. */
     int (*set_servers)(void *impl, const char *const *v, size_t n, struct err *e);

@@ -40,6 +40,8 @@ struct conf {
     bool log_json;
     struct strmap response_headers; /* http_api_response_headers */
     bool leave_on_interrupt, leave_on_terminate;
+    bool enable_debug; /* shows the environment in the report on the host */
+    bool prometheus_metrics;
 
     int64_t rpc_handshake_timeout, https_handshake_timeout;
     int64_t rpc_max_conns_per_client, http_max_conns_per_client;

@@ -38,9 +38,15 @@
 #define TEXT_NO_METHOD              "rpc: can't find method %s"
 #define TEXT_ILL_FORMED             "rpc: service/method request ill-formed: %s"
 #define TEXT_NO_STREAM_METHOD       "Unknown rpc method: \"%s\""
+#define TEXT_UNKNOWN_NODE           "Unknown node \"%s\""
+#define TEXT_UNKNOWN_NODE_PLAIN     "Unknown node %s" /* of calls; streams quote it */
+#define TEXT_NO_PATH_TO_NODE        "No path to node"
+#define TEXT_NO_NODE_ID             "missing NodeID"
 #define TEXT_UNKNOWN_ALLOC          "Unknown allocation \"%s\""
 
 /* HTTP bodies */
+#define TEXT_NO_LOCAL_NODE  "No local Node and node_id not provided"
+#define TEXT_UNKNOWN_SERVER "unknown Nomad server %s"
 #define TEXT_HTTP_METHOD   "Invalid method"
 #define TEXT_HTTP_INDEX    "Invalid index"
 #define TEXT_HTTP_WAIT     "Invalid wait time"

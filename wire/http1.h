@@ -66,6 +66,8 @@ void http_exchange_trim(struct http_exchange *x);
 /* the peer is gone: forget the exchange; it is freed behind the callback */
 void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg);
 
+struct loop *http_exchange_loop(const struct http_exchange *x); /* that it lives in */
+
 /* --- answers that go on: chunked, in pieces --- */
 struct http_stream;
 struct http_stream_user {

@@ -48,6 +48,11 @@ void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg)
     x->gone_arg = arg;
 }
 
+struct loop *http_exchange_loop(const struct http_exchange *x)
+{
+    return x->loop;
+}
+
 void http_exchange_trim(struct http_exchange *x)
 {
     buf_done(&x->body);

@@ -224,10 +224,17 @@ static void test_calls_of_servers_are_answered(void **state)
     struct whole *w = *state;
 
     begin(w);
-    fake_server_call_back(w->f->a, "ClientStats.Stats");
+    fake_server_call_back(w->f->a, "ClientStats.Nope");
     settle(w->f);
     assert_string_equal(fake_server_call_back_error(w->f->a),
-                        "rpc: can't find service ClientStats.Stats");
+                        "rpc: can't find method ClientStats.Nope");
+    fake_server_call_back(w->f->a, "Nope.Nope");
+    settle(w->f);
+    assert_string_equal(fake_server_call_back_error(w->f->a),
+                        "rpc: can't find service Nope.Nope");
+    fake_server_call_back(w->f->a, "NodeMeta.Read");
+    settle(w->f);
+    assert_string_equal(fake_server_call_back_error(w->f->a), "");
     pass(w->f, 30 * SEC); /* and nothing else suffers */
     assert_string_equal(fake_server_node_status(w->f->a), "ready");
     assert_int_equal(fake_server_calls(w->f->a, "Node.Register"), 1);
