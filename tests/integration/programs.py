@@ -55,6 +55,7 @@ class Program:
         self.config_path = os.path.join(self.dir, 'config.hcl')
         self.data = os.path.join(self.dir, 'data')
         self.proc = None
+        self.bin = BIN
         self.write_config(config)
 
     def write_config(self, config):
@@ -63,7 +64,7 @@ class Program:
 
     def start(self, *args, env=None, prefix=()):
         with open(self.log_path, 'ab') as log:
-            self.proc = subprocess.Popen([*prefix, os.path.join(BIN, self.name), '-config', self.config_path, *args],
+            self.proc = subprocess.Popen([*prefix, os.path.join(self.bin, self.name), '-config', self.config_path, *args],
                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(env or {})})
         return self
 
