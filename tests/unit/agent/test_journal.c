@@ -1,5 +1,6 @@
 #include "agent/journal.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ struct fixture {
 };
 
 static const char *const files[] = {"picket-registered.mp", "picket-identity.mp",
-                                    "picket-allocs.mp"};
+                                    "picket-allocs.mp", "picket-events.mp", "picket-meta.mp"};
 
 static int setup(void **state)
 {
@@ -138,6 +139,237 @@ static void test_reloaded_list_can_grow(void **state)
     assert_int_equal(n, 21);
 }
 
+static void add_event(struct fixture *f, const char *message)
+{
+    struct node_event ev = {.message = (char *)(uintptr_t)message,
+                            .subsystem = (char *)(uintptr_t) "Driver",
+                            .timestamp = gotime_from_unix_ns(INT64_C(1700000000123456789))};
+
+    strmap_set(&ev.details, "driver", "docker");
+    journal_add_event(f->j, &ev);
+    strmap_done(&ev.details);
+}
+
+static void test_events_keep_their_order_and_their_content(void **state)
+{
+    struct fixture *f = *state;
+    const struct node_event *v;
+    size_t n;
+
+    reopen(f, ID);
+    (void)journal_events(f->j, &n);
+    assert_int_equal(n, 0);
+    for (int i = 0; i < 5; i++) {
+        _cleanup_free_ char *text = xasprintf("event %d", i);
+
+        add_event(f, text);
+    }
+    journal_drop_events(f->j, 0, 1);
+    journal_drop_events(f->j, 2, 1);
+    journal_drop_events(f->j, 7, 1); /* there is none */
+    reopen(f, ID);
+    add_event(f, "behind a restart");
+    v = journal_events(f->j, &n);
+    assert_int_equal(n, 4);
+    assert_string_equal(v[0].message, "event 1");
+    assert_string_equal(v[1].message, "event 2");
+    assert_string_equal(v[2].message, "event 4");
+    assert_string_equal(v[3].message, "behind a restart");
+    assert_string_equal(strmap_get(&v[0].details, "driver"), "docker");
+    assert_int_equal(gotime_to_unix_ns(v[0].timestamp), INT64_C(1700000000123456789));
+    journal_drop_events(f->j, 0, 100);
+    reopen(f, ID);
+    (void)journal_events(f->j, &n);
+    assert_int_equal(n, 0);
+}
+
+static void test_metadata_tells_unset_from_empty(void **state)
+{
+    struct fixture *f = *state;
+    struct optpair items[] = {
+        {(char *)"empty", (char *)""     },
+        {(char *)"rack",  (char *)"r1 ä"},
+        {(char *)"unset", NULL           }
+    };
+    const struct optmap *m;
+
+    reopen(f, ID);
+    assert_int_equal(journal_meta(f->j)->n, 0);
+    journal_set_meta(f->j, &(struct optmap){items, 3});
+    reopen(f, ID);
+    m = journal_meta(f->j);
+    assert_int_equal(m->n, 3);
+    assert_string_equal(m->items[0].value, "");
+    assert_string_equal(m->items[1].value, "r1 ä");
+    assert_string_equal(m->items[2].key, "unset");
+    assert_null(m->items[2].value);
+    journal_set_meta(f->j, m); /* the same: nothing to write */
+    assert_int_equal(journal_pending(f->j), 0);
+    journal_set_meta(f->j, &(struct optmap){NULL, 0});
+    reopen(f, ID);
+    assert_int_equal(journal_meta(f->j)->n, 0);
+}
+
+/* --- when it is on the disk --- */
+
+static void on_synced(void *arg, int r)
+{
+    *(int *)arg = r;
+}
+
+static void turn_until(struct fixture *f, const int *r)
+{
+    for (int i = 0; i < 3000 && *r == 1; i++)
+        assert_int_equal(loop_turn(f->loop, 10 * NSEC_PER_MSEC), 0);
+}
+
+static void test_sync_says_when_all_is_on_the_disk(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, files[3]);
+    int r = 1, cancelled = 1;
+
+    reopen(f, ID);
+    add_event(f, "one");
+    assert_null(journal_sync_cancel(journal_sync(f->j, on_synced, &cancelled)));
+    assert_non_null(journal_sync(f->j, on_synced, &r));
+    assert_int_equal(r, 1); /* not from inside */
+    turn_until(f, &r);
+    assert_int_equal(r, 0);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(cancelled, 1);
+    assert_int_equal(journal_pending(f->j), 0);
+}
+
+static void test_sync_says_when_the_disk_refused(void **state)
+{
+    struct fixture *f = *state;
+    char *large = xnew0_n(char, 2 * 1024 * 1024);
+    struct optpair item = {(char *)"k", large};
+    int r = 1;
+
+    memset(large, 'x', 2 * 1024 * 1024 - 1);
+    reopen(f, ID);
+    journal_set_meta(f->j, &(struct optmap){&item, 1}); /* larger than a fact may be */
+    (void)journal_sync(f->j, on_synced, &r);
+    turn_until(f, &r);
+    assert_int_equal(r, -EIO);
+    r = 1;
+    (void)journal_sync(f->j, on_synced, &r); /* what was before does not count */
+    turn_until(f, &r);
+    assert_int_equal(r, 0);
+    free(large);
+}
+
+/* --- formats --- */
+
+static void put_file(struct fixture *f, const char *name, const void *p, size_t n)
+{
+    _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, name);
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(p, 1, n, file), n);
+    assert_int_equal(fclose(file), 0);
+}
+
+static char *get_file(struct fixture *f, const char *name, size_t *n)
+{
+    _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, name);
+    char *text = NULL;
+
+    assert_int_equal(file_read(path, 1024 * 1024, &text, n), 0);
+    return text;
+}
+
+/* {NodeID, Registered} without a Version, as the first release wrote it; then with one */
+#define OLD_FILE         "\x82\xa6NodeID\xda\x00\x24" ID "\xaaRegistered\xc3"
+#define FILE_OF(version) "\x83\xa6NodeID\xda\x00\x24" ID "\xaaRegistered\xc3\xa7Version" version
+
+static bool has(const char *text, size_t n, const char *what)
+{
+    return memmem(text, n, what, strlen(what)) != NULL;
+}
+
+static void test_first_format_is_read_and_upgraded_by_the_next_write(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *old = NULL, *new = NULL;
+    size_t n;
+
+    put_file(f, files[0], OLD_FILE, sizeof(OLD_FILE) - 1);
+    reopen(f, ID);
+    assert_true(journal_registered(f->j));
+    f->j = journal_free(f->j);
+    old = get_file(f, files[0], &n);
+    assert_int_equal(n, sizeof(OLD_FILE) - 1);
+    assert_memory_equal(old, OLD_FILE, n); /* not touched by reading */
+    put_file(f, files[0], "\x81\xa6NodeID\xa1x", 10);
+    reopen(f, ID); /* of another node: dropped, and written anew */
+    journal_set_registered(f->j);
+    f->j = journal_free(f->j);
+    new = get_file(f, files[0], &n);
+    assert_true(has(new, n, "\xa7Version\x02"));
+}
+
+static void test_newer_format_is_refused_and_left_alone(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *shown;
+    } rows[] = {
+        {FILE_OF("\x03"),                                 sizeof(FILE_OF("\x03")) - 1,         "format 3,"            },
+        {FILE_OF("\xcd\x03\xe8"),                         sizeof(FILE_OF("\xcd\x03\xe8")) - 1, "format 1000,"         },
+ /* the rest may be of another shape by then */
+        {"\x82\xa7Version\x09\xa1?\xc0",                  13,                                  "format 9,"            },
+        {FILE_OF("\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),
+         sizeof(FILE_OF("\xcf\xff\xff\xff\xff\xff\xff\xff\xff")) - 1,                          "18446744073709551615,"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (size_t k = 0; k < ARRAY_LEN(files); k++) {
+            _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, files[k]), *now = NULL;
+            struct err e = {0};
+            size_t n;
+
+            put_file(f, files[k], rows[i].bytes, rows[i].n);
+            f->j = journal_free(f->j);
+            assert_int_equal(journal_open(f->loop, f->dir, ID, &f->j, &e), -EUCLEAN);
+            assert_null(f->j);
+            assert_non_null(strstr(e.text, path));
+            assert_non_null(strstr(e.text, rows[i].shown));
+            assert_non_null(strstr(e.text, "up to 2"));
+            now = get_file(f, files[k], &n);
+            assert_int_equal(n, rows[i].n);
+            assert_memory_equal(now, rows[i].bytes, n);
+            assert_int_equal(unlink(path), 0);
+        }
+    }
+}
+
+static void test_what_a_cut_off_write_left_is_removed_and_never_read(void **state)
+{
+    struct fixture *f = *state;
+
+    reopen(f, ID);
+    add_event(f, "one");
+    f->j = journal_free(f->j);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        _cleanup_free_ char *name = xasprintf("%s.tmp", files[i]);
+
+        put_file(f, name, FILE_OF("\x09"), 20);
+    }
+    reopen(f, ID);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        _cleanup_free_ char *path = xasprintf("%s/%s.tmp", f->dir, files[i]);
+
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    assert_false(journal_registered(f->j));
+}
+
 static void test_dropped_identity_stays_dropped(void **state)
 {
     struct fixture *f = *state;
@@ -158,6 +390,11 @@ static void test_files_are_for_the_owner_only(void **state)
     journal_set_registered(f->j);
     journal_set_identity(f->j, "ey.J.wt");
     put_alloc(f, "one", 7);
+    add_event(f, "one");
+    journal_set_meta(f->j, &(struct optmap){
+                               &(struct optpair){(char *)"k", NULL},
+                                1
+    });
     f->j = journal_free(f->j);
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, files[i]);
@@ -177,7 +414,15 @@ static void test_facts_belong_to_one_node_id(void **state)
     journal_set_registered(f->j);
     journal_set_identity(f->j, "ey.J.wt");
     put_alloc(f, "one", 7);
+    add_event(f, "one");
+    journal_set_meta(f->j, &(struct optmap){
+                               &(struct optpair){(char *)"k", NULL},
+                                1
+    });
     reopen(f, OTHER);
+    assert_int_equal(journal_meta(f->j)->n, 0);
+    (void)journal_events(f->j, &n);
+    assert_int_equal(n, 0);
     assert_false(journal_registered(f->j));
     assert_null(journal_identity(f->j));
     (void)journal_allocs(f->j, &n);
@@ -275,6 +520,13 @@ int main(void)
         TEST(test_new_folder_knows_nothing),
         TEST(test_facts_are_in_force_at_once_and_after_a_restart),
         TEST(test_reloaded_list_can_grow),
+        TEST(test_events_keep_their_order_and_their_content),
+        TEST(test_metadata_tells_unset_from_empty),
+        TEST(test_sync_says_when_all_is_on_the_disk),
+        TEST(test_sync_says_when_the_disk_refused),
+        TEST(test_first_format_is_read_and_upgraded_by_the_next_write),
+        TEST(test_newer_format_is_refused_and_left_alone),
+        TEST(test_what_a_cut_off_write_left_is_removed_and_never_read),
         TEST(test_dropped_identity_stays_dropped),
         TEST(test_files_are_for_the_owner_only),
         TEST(test_facts_belong_to_one_node_id),
