@@ -52,13 +52,11 @@ static void *copy_of(const struct desc *d, const void *from)
     return to;
 }
 
-/* nomad v1.3 nomad/structs/structs.go: with os=true the stub has the attributes os.* */
+/* nomad v1.3 nomad/structs/structs.go: with os=true the stub has this attribute, also when the node
+ * has not */
 static void copy_os(struct strmap *dst, const struct strmap *src)
 {
-    strmap_make(dst);
-    for (size_t i = 0; i < src->n; i++)
-        if (str_eq(src->items[i].key, "os.name"))
-            strmap_set(dst, src->items[i].key, src->items[i].value);
+    strmap_set(dst, "os.name", str_or_empty(strmap_get(src, "os.name")));
 }
 
 void node_make_stub(const struct node *n, bool resources, bool os, struct node_stub *ret)
