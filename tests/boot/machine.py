@@ -1,4 +1,5 @@
 """A Debian that systemd-nspawn boots: made once by debootstrap, each boot on an overlay of its own."""
+import contextlib
 import http.client
 import json
 import os
@@ -11,6 +12,21 @@ import time
 BASE = ['systemd', 'systemd-sysv', 'dbus', 'iproute2', 'procps', 'udev']
 ENV = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C.UTF-8', 'TERM=dumb']
 BOOT_SEC = 120
+
+
+# opens the device here, mounts it there, and never reads a request
+DEAD_MOUNT = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(name, *args):
+    if getattr(libc, name)(*args) < 0:
+        sys.exit(f'{name}: {os.strerror(ctypes.get_errno())}')
+fuse = os.open('/dev/fuse', os.O_RDWR)
+call('setns', os.open(f'/proc/{sys.argv[1]}/ns/mnt', os.O_RDONLY), 0x20000)
+call('mount', b'dead', sys.argv[2].encode(), b'fuse', 0, f'fd={fuse},rootmode=40000,user_id=0,group_id=0,allow_other'.encode())
+print('mounted', flush=True)
+sys.stdin.read()
+"""
 
 
 class CannotRun(Exception):
@@ -131,6 +147,20 @@ class Machine:
 
     def exists(self, path):
         return self.run('test', '-e', path)[0] == 0
+
+    @contextlib.contextmanager
+    def dead_mount(self, path):
+        """a file system of FUSE whose server never answers: whoever looks at it hangs until it is gone"""
+        p = subprocess.Popen([sys.executable, '-c', DEAD_MOUNT, self.leader, path], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if p.stdout.readline().strip() != 'mounted':
+            raise RuntimeError(f'no dead mount: {p.communicate()[1].strip()}')
+        try:
+            yield
+        finally:
+            p.kill()        # with its descriptor the mount dies: what hangs on it gets an error
+            p.communicate()
+            self.run('umount', '-l', path)
 
     def get(self, port, target):
         """GET from inside the container's network, as JSON"""
