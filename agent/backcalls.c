@@ -25,14 +25,22 @@ struct backcalls {
     struct list streams;
 };
 
+/* what a request may have to wait for; fn is that of stats */
+struct back_wait {
+    struct stats_wait stats;
+    struct journal_wait *saving; /* NULL while none is under way */
+    bool applied, saved;
+    int save_r;
+};
+
 /* one request, whichever door it came by */
 struct back {
     struct backcalls *b;
     const struct method *m;
     const void *request;
     void *reply;
-    struct stats_wait *wait; /* for -EINPROGRESS */
-    bool local_root;         /* over the unix socket, from who may read the process anyway */
+    struct back_wait *wait; /* for -EINPROGRESS */
+    bool local_root;        /* over the unix socket, from who may read the process anyway */
 };
 
 /* --- the methods --- */
@@ -53,7 +61,7 @@ static int client_stats(const struct back *c, struct err *e)
     int r = check_node(c->b, q->node_id, e);
 
     if (r == 0)
-        r = stats_get(c->b->stats, c->wait, &s);
+        r = stats_get(c->b->stats, &c->wait->stats, &s);
     if (r < 0)
         return r;
     ret->host_stats = xnew0(struct host_stats);
@@ -85,16 +93,47 @@ static int node_meta_read(const struct back *c, struct err *e)
     return r;
 }
 
+static void on_saved(void *arg, int r)
+{
+    struct back_wait *w = arg;
+    bool later = w->saving;
+
+    w->saving = NULL;
+    w->saved = true;
+    w->save_r = r;
+    if (later)
+        w->stats.fn(w->stats.arg);
+}
+
+/* What is answered for is on the disk.  The first call applies, the one behind the write answers.
+ */
 static int node_meta_apply(const struct back *c, struct err *e)
 {
     const struct node_meta_apply_request *q = c->request;
-    int r = check_node(c->b, q->node_id, e);
+    struct back_wait *w = c->wait;
+    int r;
 
-    if (r == 0)
-        r = meta_apply(c->b->o.meta, &q->meta, e);
-    if (r == 0)
-        fill_meta(c->b, c->reply);
-    return r;
+    if (!w->applied) {
+        r = check_node(c->b, q->node_id, e);
+        if (r == 0)
+            r = meta_apply(c->b->o.meta, &q->meta, e);
+        if (r < 0)
+            return r;
+        w->applied = true;
+        w->saving = meta_sync(c->b->o.meta, on_saved, w);
+    }
+    if (!w->saved)
+        return -EINPROGRESS;
+    if (w->save_r < 0)
+        return err_set_status(e, w->save_r, 500, "the metadata is in force but was not saved");
+    fill_meta(c->b, c->reply);
+    return 0;
+}
+
+static void back_wait_cancel(struct back_wait *w)
+{
+    stats_cancel(&w->stats);
+    w->saving = journal_sync_cancel(w->saving);
 }
 
 /* Nomad answers nothing of this unless enable_debug is set; here only the environment hangs on it,
@@ -107,7 +146,7 @@ static int agent_host(const struct back *c, struct err *e)
     int r = check_node(c->b, q->node_id, e);
 
     if (r == 0)
-        r = stats_get(c->b->stats, c->wait, &s);
+        r = stats_get(c->b->stats, &c->wait->stats, &s);
     if (r < 0)
         return r;
     ret->agent_id = xstrdup(c->b->o.node_id);
@@ -236,12 +275,12 @@ struct back_call {
     struct back back;
     struct rpc_request *q;
     void *request;
-    struct stats_wait wait;
+    struct back_wait wait;
 };
 
 static void call_free(struct back_call *c)
 {
-    stats_cancel(&c->wait);
+    back_wait_cancel(&c->wait);
     list_remove(&c->link);
     c->back.b->n_calls--;
     ops_clear(c->back.m->request, c->request);
@@ -284,7 +323,7 @@ static void call_run(struct back_call *c)
     call_free(c);
 }
 
-static void on_call_stats(void *arg)
+static void on_call_ready(void *arg)
 {
     call_run(arg);
 }
@@ -322,7 +361,7 @@ void backcalls_request(void *arg, struct rpc_request *q)
     c->q = q;
     c->request = steal_ptr(&request);
     c->back = (struct back){.b = b, .m = m, .request = c->request, .wait = &c->wait};
-    c->wait = (struct stats_wait){.fn = on_call_stats, .arg = c};
+    c->wait.stats = (struct stats_wait){.fn = on_call_ready, .arg = c};
     q->on_gone = on_call_gone;
     q->arg = c;
     list_append(&b->calls, &c->link);
@@ -343,11 +382,11 @@ struct back_view {
     struct view view;
     struct backcalls *b;
     struct view_wait *w;
-    struct stats_wait wait;
+    struct back_wait wait;
     bool local_root;
 };
 
-static void on_view_stats(void *arg)
+static void on_view_ready(void *arg)
 {
     struct back_view *v = arg;
 
@@ -383,7 +422,7 @@ static void view_close(const struct view *view)
 {
     struct back_view *v = view->impl;
 
-    stats_cancel(&v->wait);
+    back_wait_cancel(&v->wait);
     free(v);
 }
 
@@ -396,7 +435,7 @@ const struct view *backcalls_open(struct backcalls *b, const struct ask *q, stru
     v->view = (struct view){&ops, v};
     v->b = b;
     v->w = w;
-    v->wait = (struct stats_wait){.fn = on_view_stats, .arg = v};
+    v->wait.stats = (struct stats_wait){.fn = on_view_ready, .arg = v};
     v->local_root = q->peer_is_unix && (q->peer_uid == 0 || q->peer_uid == geteuid());
     return &v->view;
 }

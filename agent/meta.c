@@ -181,6 +181,11 @@ static void read_static(struct meta *m)
     merge_static_meta(&m->static_, m->o.conf);
 }
 
+struct journal_wait *meta_sync(struct meta *m, void (*done)(void *arg, int r), void *arg)
+{
+    return journal_sync(m->o.journal, done, arg);
+}
+
 void meta_reload(struct meta *m)
 {
     read_static(m);
