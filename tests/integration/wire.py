@@ -105,6 +105,7 @@ class Rpc:
 
     def __init__(self, port, host='127.0.0.1', timeout=10, first=b'\x06'):
         self.sock = socket.create_connection((host, port), timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # frames are many and small
         self.sock.sendall(first)
         self.next_id, self.seq, self.inbox = 1, 0, b''
 
