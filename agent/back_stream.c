@@ -2,18 +2,14 @@
 
 #include <errno.h>
 
-#include "api/monitor.h"
-#include "base/limits.h"
+#include "api/monitor_rpc.h"
 #include "base/str.h"
 #include "codec/mp.h"
 #include "codec/ops.h"
 #include "model/rpc_client.h"
 #include "model/texts.h"
 
-enum {
-    STREAMS_MAX = 32,
-    FRAME_EXTRA = 64, /* of a frame besides its payload */
-};
+enum { STREAMS_MAX = 32 };
 
 struct back_stream {
     struct list link;
@@ -31,22 +27,10 @@ static void stream_free(struct back_stream *s)
     free(s);
 }
 
-static void send_frame(struct back_stream *s, const struct stream_frame *f)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT(RPC_STREAM_MAX);
-
-    mp_encode(&b, &desc_stream_frame, f);
-    if (buf_ok(&b) == 0)
-        (void)!rpc_stream_write(s->stream, b.p, b.len); /* what has no room is lost */
-}
-
 /* the error is the last thing said */
-static void stream_fail(struct back_stream *s, int64_t code, const struct err *e)
+static void stream_fail(struct back_stream *s, const struct err *e)
 {
-    struct stream_error error = {&code, (char *)(uintptr_t)e->text};
-
-    send_frame(s, &(struct stream_frame){.error = &error});
-    (void)rpc_stream_close(s->stream);
+    monitor_rpc_fail(s->stream, e);
     stream_free(s);
 }
 
@@ -56,63 +40,33 @@ static void begin_alloc(struct back_stream *s, const uint8_t *p, size_t n)
 {
     struct alloc_specific_request q = {0};
     struct err e = {0};
-    int64_t code = 404;
 
     if (mp_decode(&desc_alloc_specific_request, p, n, &q, &e) < 0)
-        code = 400;
+        e.status = 400;
     else
-        (void)err_set(&e, -ENOENT, TEXT_UNKNOWN_ALLOC, str_or_empty(q.alloc_id));
+        (void)err_set_status(&e, -ENOENT, 404, TEXT_UNKNOWN_ALLOC, str_or_empty(q.alloc_id));
     ops_clear(&desc_alloc_specific_request, &q);
-    stream_fail(s, code, &e);
+    stream_fail(s, &e);
 }
 
 /* --- the log --- */
 
-static size_t log_room(void *arg)
-{
-    struct back_stream *s = arg;
-    size_t room = rpc_stream_room(s->stream);
-
-    return room > FRAME_EXTRA ? room - FRAME_EXTRA : 0;
-}
-
-static void log_write(void *arg, const void *p, size_t n)
-{
-    send_frame(arg, &(struct stream_frame){
-                        .payload = {(uint8_t *)(uintptr_t)p, n}
-    });
-}
-
-static int read_monitor(const struct back_stream *s, const struct monitor_request *q,
-                        struct monitor_opts *ret, int64_t *ret_code, struct err *e)
-{
-    *ret_code = 400;
-    if (!str_empty(q->node_id) && !str_eq(q->node_id, s->node_id)) {
-        *ret_code = 404;
-        return err_set(e, -ENOENT, TEXT_UNKNOWN_NODE, q->node_id);
-    }
-    ret->level = LOG_LEVEL_INFO;
-    if (!str_empty(q->log_level) && log_level_parse(q->log_level, &ret->level) < 0)
-        return err_set(e, -EINVAL, "Unknown log level");
-    ret->json = q->log_json;
-    ret->plain = q->plain_text;
-    return 0;
-}
-
 static void begin_monitor(struct back_stream *s, const uint8_t *p, size_t n)
 {
-    static const struct monitor_sink sink = {log_room, log_write};
-    struct monitor_opts o = {.loop = s->loop, .sink = &sink, .arg = s};
+    struct monitor_opts o = {.loop = s->loop, .sink = &monitor_rpc_sink, .arg = s->stream};
     struct monitor_request q = {0};
     struct err e = {0};
-    int64_t code = 400;
     int r = mp_decode(&desc_monitor_request, p, n, &q, &e);
 
-    if (r == 0)
-        r = read_monitor(s, &q, &o, &code, &e);
+    if (r < 0)
+        e.status = 400;
+    else if (!str_empty(q.node_id) && !str_eq(q.node_id, s->node_id))
+        r = err_set_status(&e, -ENOENT, 404, TEXT_UNKNOWN_NODE, q.node_id);
+    else
+        r = monitor_rpc_read(&q, &o, &e);
     ops_clear(&desc_monitor_request, &q);
     if (r < 0)
-        stream_fail(s, code, &e);
+        stream_fail(s, &e);
     else
         s->monitor = monitor_new(&o);
 }

@@ -18,11 +18,10 @@
 enum { ADDRESSES_MAX = 1024, ENVIRONMENT_MAX = 1024 };
 
 #define FILE_MAX ((size_t)64 * KIB) /* of /etc/hosts, /etc/resolv.conf */
-#define REDACTED "<redacted>"
 
 /* --- environment --- */
 
-static bool is_secret_name(const char *name, size_t n)
+bool host_secret_name(const char *name, size_t n)
 {
     static const char *const words[] = {"secret", "token", "key",  "passw", "passphrase", "pwd",
                                         "cred",   "auth",  "cert", "licen", "private",    "_pass"};
@@ -53,8 +52,8 @@ static void environment(struct strmap *ret, char *const *env)
         size_t n = strcspn(env[i], "=");
         const char *value = env[i][n] ? env[i] + n + 1 : "";
 
-        if (is_secret_name(env[i], n) || has_password(value))
-            value = REDACTED;
+        if (host_secret_name(env[i], n) || has_password(value))
+            value = HOST_REDACTED;
         strmap_set_n(ret, env[i], n, value, strlen(value));
     }
 }

@@ -8,5 +8,9 @@
 
 #include "model/rpc_client.h"
 
+#define HOST_REDACTED "<redacted>"
+
+/* whether a variable or option of that name may hold a secret */
+bool host_secret_name(const char *name, size_t n);
 /* Fills ret (zeroed).  environment: as environ(7); NULL = {}. */
 void host_data(struct host_data *ret, const struct host_stats *stats, char *const *environment);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/call.h"
+#include "agent/explain.h"
 #include "agent/metrics.h"
 #include "agent/mirror_open.h"
 #include "agent/self.h"
@@ -332,41 +333,51 @@ static int view_peers(void *impl, char ***ret, size_t *ret_n, struct err *e)
     return 0;
 }
 
-static int view_agent_self(void *impl, struct buf *ret, struct err *e)
+static struct self_facts facts_of_self(const struct mirror *m, struct session_status *st)
 {
-    struct mirror *m = impl;
-    struct session_status st;
     struct self_facts f = {.conf = m->o.conf,
                            .http_addr = m->o.http_addr,
                            .node_id = m->o.node_id,
                            .now_ns = clock_boot_ns(),
                            .born_ns = m->born_ns,
                            .n_allocs = allocs_count(m->o.allocs),
-                           .session = &st};
+                           .session = st};
+
+    session_status(m->o.session, st);
+    f.n_servers = pool_servers(m->o.pool, &f.servers);
+    return f;
+}
+
+static int view_agent_self(void *impl, struct buf *ret, struct err *e)
+{
+    struct session_status st;
+    struct self_facts f = facts_of_self(impl, &st);
 
     (void)e;
-    session_status(m->o.session, &st);
-    f.n_servers = pool_servers(m->o.pool, &f.servers);
     self_json(ret, &f);
     return 0;
 }
 
 static int view_agent_health(void *impl, const char *type, struct buf *ret)
 {
-    struct mirror *m = impl;
-    const char *const *v;
+    struct session_status st;
+    struct self_facts f = facts_of_self(impl, &st);
 
-    return self_health(ret, type, pool_servers(m->o.pool, &v));
+    return self_health(ret, type, &f);
 }
 
-static int view_fingerprint(void *impl, struct buf *ret, struct err *e)
+static int view_fingerprint(void *impl, const char *explain, struct buf *ret, struct err *e)
 {
     struct mirror *m = impl;
 
     if (!*m->o.probes)
         return err_set_status(e, -EAGAIN, 503, "the probes have not been started yet");
-    self_fingerprint(ret, m->o.node_id, *m->o.probes, m->o.flap, clock_boot_ns());
-    return 0;
+    return explain_json(ret,
+                        &(struct explain_facts){.node_id = m->o.node_id,
+                                                .probes = *m->o.probes,
+                                                .flap = m->o.flap,
+                                                .now_ns = clock_boot_ns()},
+                        explain, e);
 }
 
 static int view_set_servers(void *impl, const char *const *v, size_t n, struct err *e)

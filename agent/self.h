@@ -1,14 +1,13 @@
-/* agent/self.h - what the agent says about itself, as JSON: /v1/agent/self, health, fingerprint.
+/* agent/self.h - what the agent says about itself, as JSON: /v1/agent/self, health.
  *
  * The shapes are Nomad's (fact: http-api 10); keys of the configuration that Picket does not have
- * are left out.  Pure: facts in, text out.
+ * are left out; what may be secret is "<redacted>" or left out.  Pure: facts in, text out.
  */
 #pragma once
 
 #include "agent/session.h"
 #include "base/buf.h"
 #include "conf/conf.h"
-#include "fingerprint/run.h"
 
 struct self_facts {
     const struct conf *conf;
@@ -22,8 +21,4 @@ struct self_facts {
 };
 void self_json(struct buf *b, const struct self_facts *f);
 /* type "", "client" or "server"; returns the HTTP status */
-int self_health(struct buf *b, const char *type, size_t n_servers);
-/* every probe with its state, values, their sources and the checks it made; the facts that flap
- * (flap may be NULL) */
-void self_fingerprint(struct buf *b, const char *node_id, const struct probe_run *run,
-                      const struct flap *flap, uint64_t now_ns);
+int self_health(struct buf *b, const char *type, const struct self_facts *f);

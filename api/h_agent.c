@@ -55,12 +55,11 @@ int agent_fingerprint(const struct view *v, const struct ask *q, struct reply *r
 {
     int r;
 
-    (void)q;
     if (!v->ops->fingerprint) {
         ret->status = 404;
         return 0;
     }
-    r = v->ops->fingerprint(v->impl, &ret->body, e);
+    r = v->ops->fingerprint(v->impl, q->explain, &ret->body, e);
     if (r < 0)
         return r;
     reply_json(ret);

@@ -92,8 +92,9 @@ struct view_ops {
     int (*agent_members)(void *impl, struct buf *ret, struct err *e);
     /* type "", "client" or "server"; returns the HTTP status */
     int (*agent_health)(void *impl, const char *type, struct buf *ret);
-    /* the agent's probes with values, sources, checks; NULL on the server */
-    int (*fingerprint)(void *impl, struct buf *ret, struct err *e);
+    /* the agent's probes with values, sources, checks: all, or what explains a name; NULL on the
+     * server */
+    int (*fingerprint)(void *impl, const char *explain, struct buf *ret, struct err *e);
     /* JSON, or the text that Prometheus reads; NULL: there are none */
     int (*metrics)(void *impl, bool prometheus, struct buf *ret, struct err *e);
     /* whether node_id or server_id ("" = not given) is who is asked; NULL: it cannot be */

@@ -187,8 +187,9 @@ static int fake_health(void *impl, const char *type, struct buf *ret)
     return f->health_status;
 }
 
-static int fake_fingerprint(void *impl, struct buf *ret, struct err *e)
+static int fake_fingerprint(void *impl, const char *explain, struct buf *ret, struct err *e)
 {
+    (void)explain;
     (void)impl;
     (void)e;
     buf_add_str(ret, "{\"Probes\":[]}");

@@ -356,14 +356,14 @@ static void test_fingerprint_lists_every_probe(void **state)
     struct json_object *o, *list;
     struct err e = {0};
 
-    assert_true(x.v->ops->fingerprint(x.v->impl, &b, &e) < 0);
+    assert_true(x.v->ops->fingerprint(x.v->impl, "", &b, &e) < 0);
     assert_int_equal(e.status, 503);
     x.run = probe_run_new(&(struct probe_run_opts){.loop = f->loop,
                                                    .probe_path = "/nonexistent",
                                                    .rows = probes,
                                                    .n_rows = n_probes,
                                                    .conf = &x.pc});
-    assert_int_equal(x.v->ops->fingerprint(x.v->impl, &b, &e), 0);
+    assert_int_equal(x.v->ops->fingerprint(x.v->impl, "", &b, &e), 0);
     o = parse(&b);
     list = at(o, "Probes");
     assert_int_equal(json_object_array_length(list), n_probes);
