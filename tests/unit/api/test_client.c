@@ -28,6 +28,16 @@ struct served {
     char *path;     /* owned: of the unix socket */
 };
 
+/* stands for the agent's: the second one finds invalid files */
+static int fake_reload(void *impl, struct buf *ret)
+{
+    static int n;
+
+    (void)impl;
+    buf_printf(ret, "{\"Errors\":[%d]}", n);
+    return n++ ? 400 : 200;
+}
+
 /* the child: says where it listens, serves until it is killed */
 static void serve(const char *unix_address, int out)
 {
@@ -40,6 +50,7 @@ static void serve(const char *unix_address, int out)
     if (listen_open(unix_address, &fd, &(char *){NULL}, &e) < 0 || api_listen(b.api, fd, &e) < 0)
         _exit(1);
     fake_view_put(&b.fake, ID, "a");
+    b.fake.ops.reload = fake_reload;
     if (write(out, b.address, strlen(b.address)) < 0 || close(out) < 0)
         _exit(1);
     while (loop_turn(b.loop, UINT64_MAX) >= 0)
@@ -210,6 +221,93 @@ static void test_server_name_needs_a_port(void **state)
     c = client_free(c);
 }
 
+static void test_reload_only_over_the_unix_socket(void **state)
+{
+    struct served *s = *state;
+    _cleanup_(client_freep) struct client *tcp = make(&(struct client_opts){.address = s->url});
+    _cleanup_(client_freep) struct client *un = make(&(struct client_opts){.address = s->unix_url});
+    struct client_reply r _cleanup_client_reply_ = {0};
+    struct err e = {0};
+
+    assert_true(client_send(tcp, "PUT", "/v1/agent/reload", NULL, 0, &r, &e) < 0);
+    assert_int_equal(e.status, 403);
+    assert_string_equal(e.text, "Unexpected response code: 403 (Permission denied)");
+    client_reply_done(&r);
+    assert_int_equal(client_send(un, "PUT", "/v1/agent/reload", NULL, 0, &r, &e), 0);
+    assert_string_equal(buf_str(&r.body), "{\"Errors\":[0]}");
+    assert_string_equal(r.content_type, "application/json");
+    client_reply_done(&r);
+    assert_int_equal(client_call(un, "POST", "/v1/agent/reload", NULL, 0, &r, &e), 0);
+    assert_int_equal(r.status, 400); /* the JSON says why, all the same */
+    assert_string_equal(buf_str(&r.body), "{\"Errors\":[1]}");
+    client_reply_done(&r);
+    assert_int_equal(client_call(un, "GET", "/v1/agent/reload", NULL, 0, &r, &e), 0);
+    assert_int_equal(r.status, 405);
+}
+
+/* --- streams --- */
+
+struct pieces {
+    struct buf got;
+    size_t most; /* enough */
+    bool over;
+};
+
+static bool on_piece(void *arg, const char *p, size_t n)
+{
+    struct pieces *x = arg;
+
+    buf_add(&x->got, p, n);
+    return x->got.len < x->most;
+}
+
+static bool is_over(void *arg)
+{
+    struct pieces *x = arg;
+
+    return x->over;
+}
+
+static void test_stream_hands_pieces_on(void **state)
+{
+    struct served *s = *state;
+    _cleanup_(client_freep) struct client *c = make(&(struct client_opts){.address = s->unix_url});
+    struct pieces x = {.got = BUF_INIT(1 << 20), .most = SIZE_MAX};
+    struct client_stream how = {on_piece, is_over, &x};
+    struct err e = {0};
+
+    assert_int_equal(client_stream(c, "/v1/nodes", &how, &e), 0);
+    assert_true(str_starts(buf_str(&x.got), "[{"));
+    assert_true(str_ends(buf_str(&x.got), "}]"));
+    buf_reset(&x.got);
+    x.most = 1; /* given up after the first piece */
+    assert_int_equal(client_stream(c, "/v1/nodes", &how, &e), 0);
+    assert_true(x.got.len > 0);
+    buf_reset(&x.got);
+    assert_int_equal(client_stream(c, "/v1/nodes?stale=maybe", &how, &e), -EPROTO);
+    assert_int_equal(e.status, 400);
+    assert_true(str_starts(e.text, "Unexpected response code: 400 ("));
+    assert_int_equal(x.got.len, 0); /* an error is no piece */
+    /* a blocking query that nobody answers is left when it is over */
+    x.over = true;
+    assert_int_equal(client_stream(c, "/v1/nodes?index=1000&wait=60s", &how, &e), 0);
+    assert_int_equal(x.got.len, 0);
+    buf_done(&x.got);
+}
+
+static void test_stream_without_a_peer(void **state)
+{
+    _cleanup_(client_freep) struct client *c =
+        make(&(struct client_opts){.address = "http://127.0.0.1:1"});
+    struct pieces x = {.got = BUF_INIT(64), .most = SIZE_MAX};
+    struct client_stream how = {on_piece, NULL, &x};
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(client_stream(c, "/v1/nodes", &how, &e), -ECONNREFUSED);
+    assert_true(str_starts(e.text, "http://127.0.0.1:1: "));
+}
+
 static void test_escape(void **state)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(100);
@@ -229,6 +327,9 @@ int main(void)
         cmocka_unit_test(test_timeout_and_ceiling),
         cmocka_unit_test(test_addresses_that_are_none),
         cmocka_unit_test(test_server_name_needs_a_port),
+        cmocka_unit_test(test_reload_only_over_the_unix_socket),
+        cmocka_unit_test(test_stream_hands_pieces_on),
+        cmocka_unit_test(test_stream_without_a_peer),
         cmocka_unit_test(test_escape),
     };
 

@@ -167,6 +167,25 @@ static void test_stop_takes_the_deadline_away(void **state)
     assert_int_equal(f->missed, 0);
 }
 
+/* what is set stays, the next sign of life brings the new one */
+static void test_another_pace_counts_from_the_next_beat(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = {.b = {1}};
+    uint64_t ttl;
+
+    (void)beats_reset(f->beats, &id);
+    beats_set_pace(f->beats, 50, SEC, 2 * SEC);
+    advance(f, 9 * SEC); /* the old one: 10 s and 7 s of grace at least */
+    assert_int_equal(f->missed, 0);
+    ttl = beats_reset(f->beats, &id);
+    assert_true(ttl >= SEC && ttl < 2 * SEC);
+    advance(f, ttl + 2 * SEC - 1);
+    assert_int_equal(f->missed, 0);
+    advance(f, 1);
+    assert_int_equal(f->missed, 1);
+}
+
 static void test_callback_may_set_it_again(void **state)
 {
     struct fixture *f = *state;
@@ -222,6 +241,7 @@ int main(void)
         TEST(test_deadline_is_ttl_and_grace),
         TEST(test_beat_moves_the_deadline),
         TEST(test_stop_takes_the_deadline_away),
+        TEST(test_another_pace_counts_from_the_next_beat),
         TEST(test_callback_may_set_it_again),
         TEST(test_grace_at_start_grows_with_the_fleet),
         TEST(test_many_deadlines_pass_at_their_own_times),
