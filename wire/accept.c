@@ -15,6 +15,7 @@
 enum {
     ACCEPTS_PER_TURN = 64,
     TYPE_PLAIN = 0x01,
+    TYPE_STREAMING = 0x05,
     TYPE_YAMUX = 0x06,
 };
 #define ACCEPT_PAUSE_NS NSEC_PER_SEC /* out of descriptors or memory */
@@ -69,7 +70,7 @@ static void on_session_closed(void *arg, struct rpc_session *s, const struct err
 
 /* --- the first byte --- */
 
-static void start_session(struct guest *g, bool plain)
+static void start_session(struct guest *g, uint8_t type)
 {
     struct rpc_listener *ln = g->listener;
     struct rpc_session_opts o = {
@@ -80,7 +81,8 @@ static void start_session(struct guest *g, bool plain)
         .on_closed = on_session_closed,
         .arg = g,
         .tell_close = true,
-        .plain = plain,
+        .plain = type != TYPE_YAMUX,
+        .streaming = type == TYPE_STREAMING,
     };
 
     timer_stop(&g->timer);
@@ -95,8 +97,8 @@ static ssize_t on_first_byte(void *arg, const uint8_t *p, size_t n)
     struct guest *g = arg;
 
     (void)n;
-    if (p[0] == TYPE_YAMUX || p[0] == TYPE_PLAIN)
-        start_session(g, p[0] == TYPE_PLAIN);
+    if (p[0] == TYPE_YAMUX || p[0] == TYPE_PLAIN || p[0] == TYPE_STREAMING)
+        start_session(g, p[0]);
     else
         guest_free(g);
     return 1;

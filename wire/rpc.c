@@ -126,7 +126,10 @@ static ssize_t on_plain_data(void *arg, const uint8_t *p, size_t n)
 {
     struct rpc_session *s = arg;
 
-    rpc_serve_data(list_first(&s->serving, struct rpc_serve, link), p, n);
+    if (!list_empty(&s->serving))
+        rpc_serve_data(list_first(&s->serving, struct rpc_serve, link), p, n);
+    else
+        rpc_stream_data(rpc_stream_first(s), p, n);
     return (ssize_t)n;
 }
 
@@ -134,7 +137,17 @@ static void on_plain_eof(void *arg)
 {
     struct rpc_session *s = arg;
 
-    rpc_serve_eof(list_first(&s->serving, struct rpc_serve, link));
+    if (!list_empty(&s->serving))
+        rpc_serve_eof(list_first(&s->serving, struct rpc_serve, link));
+    else
+        rpc_stream_eof(rpc_stream_first(s));
+}
+
+static void on_plain_drained(void *arg)
+{
+    struct rpc_session *s = arg;
+
+    rpc_stream_drained(rpc_stream_first(s));
 }
 
 static void on_plain_closed(void *arg, const struct err *e)
@@ -151,6 +164,7 @@ struct rpc_session *rpc_session_new(struct conn *take_c, const struct rpc_sessio
         .on_data = on_plain_data,
         .on_eof = on_plain_eof,
         .on_closed = on_plain_closed,
+        .on_drained = on_plain_drained,
     };
     struct rpc_session *s = xnew0(struct rpc_session);
 

@@ -1,8 +1,9 @@
 /* wire/rpc.h - Nomad's msgpack RPC on yamux sessions, both roles on both ends.
  *
  * A session is one connection that speaks yamux (type byte 06, each stream opened with byte 01), or
- * plain sequential RPC (type byte 01).  Either side may call.  Requests and replies are opaque
- * bodies here: one whole msgpack object each; model's descriptors are applied above.
+ * plain sequential RPC (type byte 01), or is one streaming RPC (type byte 05).  Either side may
+ * call.  Requests and replies are opaque bodies here: one whole msgpack object each; model's
+ * descriptors are applied above.
  *
  * Facts: rpc-wire 2-4, 15.  Unknown methods and ill-formed bodies: error reply, then the stream
  * (or plain connection) is closed; application errors leave it open.
@@ -56,6 +57,7 @@ struct rpc_session_opts {
     bool tell_close; /* on_closed is called after rpc_session_close() as well */
     bool client;     /* true: odd stream ids, writes the type byte 06 first */
     bool plain;      /* type byte 01: no yamux (servers only) */
+    bool streaming;  /* plain, and type byte 05: the connection is one streaming RPC */
 };
 /* takes the connection (right after the type byte for servers, freshly connected for clients) */
 struct rpc_session *rpc_session_new(struct conn *take_c, const struct rpc_session_opts *o);

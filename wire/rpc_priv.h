@@ -83,14 +83,19 @@ const char *rpc_why_not(const struct rpc_session *s, size_t n, int r);
 
 /* --- streaming --- */
 struct rpc_stream_offer {
-    struct yamux_stream *take_stream;
-    struct buf take_in; /* what came behind the header */
-    size_t held;        /* bytes that were not granted again */
+    struct yamux_stream *take_stream; /* NULL: the session is plain */
+    struct buf take_in;               /* what came behind the header */
+    size_t held;                      /* bytes that were not granted again */
     bool eof;
     const char *method;
 };
 /* asks the session's handler */
 void rpc_stream_offer(struct rpc_session *s, const struct rpc_stream_offer *o);
+/* plain connections: their only stream, or NULL; its bytes, its end, room (NULL-safe) */
+struct rpc_stream *rpc_stream_first(const struct rpc_session *s);
+void rpc_stream_data(void *arg, const uint8_t *p, size_t n);
+void rpc_stream_eof(void *arg);
+void rpc_stream_drained(void *arg);
 void rpc_streams_gone(struct rpc_session *s); /* the session is dead */
 
 /* For those who must find a session first: a stream that waits for rpc_stream_attach() or

@@ -301,6 +301,8 @@ static void next_stream_header(struct rpc_serve *v)
     rpc_inbox_init(&v->box);
     v->stream = NULL;
     serve_free(v);
+    if (v->session->plain)
+        conn_read_pause(v->session->plain, false);
     rpc_stream_offer(v->session, &o);
 }
 
@@ -444,5 +446,5 @@ void rpc_serve_new(struct rpc_session *s, struct yamux_stream *stream)
     if (stream)
         yamux_stream_set_user(stream, &calls, v);
     else
-        v->type = RPC_TYPE_RPC;
+        v->type = s->o.streaming ? RPC_TYPE_STREAMING : RPC_TYPE_RPC;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "wire/conn.h"
 #include "wire/rpc_priv.h"
 
 enum { OBJECTS_PER_TURN = 256 };
@@ -24,7 +25,7 @@ struct rpc_stream {
     struct list link; /* in session->streams */
     struct loop *loop;
     struct rpc_session *session; /* counted; NULL while WAITING */
-    struct yamux_stream *stream; /* NULL: gone */
+    struct yamux_stream *stream; /* NULL: gone, or the session is a plain connection */
     const struct rpc_stream_user *user;
     void *arg;
     struct defer work;
@@ -44,6 +45,31 @@ struct rpc_stream {
     bool paused, eof;
     bool pumping, gone; /* gone: freed when pumping is over */
 };
+
+/* --- below: a stream of yamux, or a connection of its own --- */
+
+static struct conn *plain(const struct rpc_stream *s)
+{
+    return s->session ? s->session->plain : NULL;
+}
+
+static bool is_connected(const struct rpc_stream *s)
+{
+    return s->stream || plain(s);
+}
+
+static void put(struct rpc_stream *s, const void *p, size_t n)
+{
+    if (s->stream)
+        yamux_write(s->stream, p, n);
+    else if (plain(s))
+        conn_write(plain(s), p, n);
+}
+
+static size_t pending(const struct rpc_stream *s)
+{
+    return s->stream ? yamux_pending(s->stream) : conn_pending(plain(s));
+}
 
 /* --- life --- */
 
@@ -87,6 +113,8 @@ static void stream_free(struct rpc_stream *s)
     if (session) {
         session->n_streams--;
         session->request_bytes -= s->counted;
+        if (session->plain)
+            rpc_session_fail(session, -ECONNRESET, "EOF");
     }
     s->session = NULL;
     if (s->pumping)
@@ -132,6 +160,11 @@ struct rpc_stream *rpc_stream_close(struct rpc_stream *take_s)
     return NULL;
 }
 
+struct rpc_stream *rpc_stream_first(const struct rpc_session *s)
+{
+    return list_first(&s->streams, struct rpc_stream, link);
+}
+
 void rpc_streams_gone(struct rpc_session *session)
 {
     list_for_each (s, &session->streams, struct rpc_stream, link) {
@@ -144,9 +177,9 @@ void rpc_streams_gone(struct rpc_session *session)
 
 size_t rpc_stream_room(const struct rpc_stream *s)
 {
-    if (s->phase != OPEN || !s->stream || s->why)
+    if (s->phase != OPEN || !is_connected(s) || s->why)
         return 0;
-    return RPC_STREAM_MAX - MIN(yamux_pending(s->stream), RPC_STREAM_MAX);
+    return RPC_STREAM_MAX - MIN(pending(s), RPC_STREAM_MAX);
 }
 
 int rpc_stream_write(struct rpc_stream *s, const void *object, size_t n)
@@ -156,15 +189,15 @@ int rpc_stream_write(struct rpc_stream *s, const void *object, size_t n)
     if (n > room && (room < RPC_STREAM_MAX || n > RPC_OBJECT_MAX))
         return -ENOBUFS;
     if (n > 0)
-        yamux_write(s->stream, object, n);
+        put(s, object, n);
     return 0;
 }
 
-static void on_drained(void *arg)
+void rpc_stream_drained(void *arg)
 {
     struct rpc_stream *s = arg;
 
-    if (s->phase == OPEN && s->user->on_room)
+    if (s && s->phase == OPEN && s->user->on_room)
         s->user->on_room(s->arg);
 }
 
@@ -175,8 +208,8 @@ static void send_answer(struct rpc_stream *s, const char *error)
     mp_map(&b, 1);
     mp_str(&b, "Error");
     mp_str(&b, error);
-    if (s->stream && buf_ok(&b) == 0)
-        yamux_write(s->stream, b.p, b.len);
+    if (buf_ok(&b) == 0)
+        put(s, b.p, b.len);
 }
 
 /* --- in --- */
@@ -290,10 +323,12 @@ static void pump(struct rpc_stream *s)
         defer_set(&s->work);
 }
 
-static void on_data(void *arg, const uint8_t *p, size_t n)
+void rpc_stream_data(void *arg, const uint8_t *p, size_t n)
 {
     struct rpc_stream *s = arg;
 
+    if (!s)
+        return;
     s->held += n;
     if (!rpc_inbox_add(&s->box, p, n)) {
         rpc_session_fail(s->session, -ENOMEM, "no memory for a stream");
@@ -308,10 +343,12 @@ static void on_data(void *arg, const uint8_t *p, size_t n)
         pump(s);
 }
 
-static void on_eof(void *arg)
+void rpc_stream_eof(void *arg)
 {
     struct rpc_stream *s = arg;
 
+    if (!s)
+        return;
     s->eof = true;
     if (list_empty(&s->work.link))
         pump(s);
@@ -342,15 +379,17 @@ void rpc_stream_pause(struct rpc_stream *s, bool paused)
     if (s->paused == paused || s->phase == OVER)
         return;
     s->paused = paused;
+    if (plain(s))
+        conn_read_pause(plain(s), paused);
     if (!paused)
         defer_set(&s->work);
 }
 
 static const struct yamux_stream_user stream_calls = {
-    .on_data = on_data,
-    .on_eof = on_eof,
+    .on_data = rpc_stream_data,
+    .on_eof = rpc_stream_eof,
     .on_reset = on_reset,
-    .on_drained = on_drained,
+    .on_drained = rpc_stream_drained,
 };
 
 /* --- incoming --- */
@@ -365,7 +404,8 @@ void rpc_stream_offer(struct rpc_session *session, const struct rpc_stream_offer
     s->box.in = o->take_in;
     s->held = o->held;
     s->eof = o->eof;
-    yamux_stream_set_user(s->stream, &stream_calls, s);
+    if (s->stream)
+        yamux_stream_set_user(s->stream, &stream_calls, s);
     s->pumping = true; /* not freed under us */
     if (session->o.stream_handler)
         session->o.stream_handler(session->o.stream_arg, s, o->method);

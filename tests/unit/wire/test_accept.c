@@ -13,6 +13,7 @@
 #include "wire/addr.h"
 #include "wire/conn.h"
 #include "wire/peers.h"
+#include "wire/rpc_stream.h"
 #include "wire/rpc_wire.h"
 
 struct house {
@@ -25,6 +26,7 @@ struct house {
     struct rpc_request *held;
     bool hold;
     int gone;
+    struct taken *taken;
 };
 
 static void on_gone(void *arg, struct rpc_request *q)
@@ -68,10 +70,14 @@ static void on_closed(void *arg, struct rpc_session *s, const struct err *e)
         h->last = NULL;
 }
 
+static rpc_stream_handler take_stream;
+
 static void house_open(struct house *h, unsigned max_per_client)
 {
     struct rpc_listen_opts o = {.handler = handler,
                                 .handler_arg = h,
+                                .stream_handler = take_stream,
+                                .stream_arg = h,
                                 .on_session = on_session,
                                 .on_closed = on_closed,
                                 .arg = h,
@@ -177,7 +183,7 @@ static void test_first_byte_chooses_yamux_or_plain(void **state)
 
 static void test_any_other_byte_is_closed_without_a_word(void **state)
 {
-    static const uint8_t types[] = {0, 2, 3, 4, 5, 7, 'G', 0xff};
+    static const uint8_t types[] = {0, 2, 3, 4, 7, 'G', 0xff};
     struct house h;
     struct raw r;
 
@@ -192,6 +198,168 @@ static void test_any_other_byte_is_closed_without_a_word(void **state)
         raw_close(&r);
     }
     assert_int_equal(h.opened, 0);
+    house_done(&h);
+}
+
+/* --- type byte 05: the connection is one streaming RPC, as agents forward streams --- */
+
+static const char stream_head[] = "\x05\x81\xa6Method\xa3"
+                                  "A.B";
+static const char agreed[] = "\x81\xa5"
+                             "Error\xa0";
+
+struct taken {
+    struct rpc_stream *s;
+    size_t n_objects, n_bytes, n_room, n_ends;
+    int code;
+};
+
+static void on_object(void *arg, const uint8_t *p, size_t n)
+{
+    struct taken *t = arg;
+
+    (void)p;
+    t->n_objects++;
+    t->n_bytes += n;
+}
+
+static void on_room(void *arg)
+{
+    struct taken *t = arg;
+
+    t->n_room++;
+}
+
+static void on_end(void *arg, const struct err *e)
+{
+    struct taken *t = arg;
+
+    t->n_ends++;
+    t->code = e ? e->code : 0;
+    t->s = NULL;
+}
+
+static void take_stream(void *arg, struct rpc_stream *s, const char *method)
+{
+    static const struct rpc_stream_user user = {on_object, on_room, on_end};
+    struct house *h = arg;
+
+    if (strcmp(method, "A.B") != 0)
+        return;
+    h->taken->s = s;
+    rpc_stream_accept(s, &user, h->taken);
+}
+
+static void visit_stream(struct house *h, struct raw *r, struct taken *t)
+{
+    *t = (struct taken){0};
+    h->taken = t;
+    visit(h, r);
+    raw_say(r, stream_head, sizeof(stream_head) - 1);
+    raw_need(r, sizeof(agreed) - 1);
+    assert_memory_equal(r->in.p, agreed, sizeof(agreed) - 1);
+    buf_drop(&r->in, sizeof(agreed) - 1);
+}
+
+static void test_streams_on_their_own_connection(void **state)
+{
+    struct taken t;
+    struct house h;
+    struct raw r;
+
+    (void)state;
+    house_open(&h, 0);
+    visit_stream(&h, &r, &t);
+    raw_say(&r, "\x80\x81\xa1", 3);
+    turn_until(h.l, t.n_objects == 1);
+    raw_say(&r, "a\x01", 2);
+    turn_until(h.l, t.n_objects == 2);
+    assert_int_equal(rpc_stream_write(t.s, "\xa3xyz", 4), 0);
+    raw_need(&r, 4);
+    assert_memory_equal(r.in.p, "\xa3xyz", 4);
+    buf_drop(&r.in, 4);
+    turn_until(h.l, t.n_room > 0);
+    t.s = rpc_stream_close(t.s);
+    raw_end(&r);
+    turn_until(h.l, h.closed == 1);
+    assert_int_equal(t.n_ends, 0);
+    raw_close(&r);
+
+    visit_stream(&h, &r, &t); /* the other end closes */
+    raw_say(&r, "\x80", 1);
+    raw_close(&r);
+    turn_until(h.l, t.n_ends == 1);
+    assert_int_equal(t.n_objects, 1);
+    assert_int_equal(t.code, 0);
+    turn_until(h.l, h.closed == 2);
+
+    visit(&h, &r); /* a method that nobody has */
+    raw_say(&r, "\x05\x81\xa6Method\xa1X", 11);
+    raw_need(&r, 9);
+    turn_until(h.l, h.closed == 3);
+    raw_close(&r);
+
+    visit_stream(&h, &r, &t); /* the listener goes */
+    h.ln = rpc_listener_free(h.ln);
+    turn_until(h.l, t.n_ends == 1);
+    assert_true(t.code < 0);
+    raw_close(&r);
+    house_done(&h);
+}
+
+static void test_streams_on_their_own_connection_are_paced(void **state)
+{
+    static uint8_t piece[60000], place[65536];
+    struct taken t;
+    struct house h;
+    struct raw r;
+    size_t sent = 0, n = 0;
+
+    (void)state;
+    house_open(&h, 0);
+    visit_stream(&h, &r, &t);
+    piece[0] = 0xda;
+    piece[1] = (sizeof(piece) - 3) >> 8;
+    piece[2] = (sizeof(piece) - 3) & 0xff;
+    for (int full = 0; full < 50;) { /* nobody reads: the kernel's buffers fill, then ours */
+        if (rpc_stream_write(t.s, piece, sizeof(piece)) == 0)
+            sent += sizeof(piece);
+        else
+            full++;
+        turn_some(h.l, 1);
+        assert_true(sent < 64 * MIB);
+    }
+    assert_true(rpc_stream_room(t.s) < sizeof(piece));
+    for (int i = 0; n < sent && i < 30000; i++) {
+        ssize_t k = recv(r.fd, place, sizeof(place), MSG_DONTWAIT);
+
+        if (k > 0)
+            n += (size_t)k;
+        else
+            turn_some(h.l, 1);
+    }
+    assert_int_equal(n, sent);
+    n = 0;
+    rpc_stream_pause(t.s, true);
+    for (int full = 0; full < 50;) {
+        ssize_t k =
+            send(r.fd, piece + n % sizeof(piece), sizeof(piece) - n % sizeof(piece), MSG_NOSIGNAL);
+
+        if (k > 0)
+            n += (size_t)k;
+        else
+            full++;
+        turn_some(h.l, 1);
+        assert_true(n < 64 * MIB);
+    }
+    assert_int_equal(t.n_objects, 0);
+    rpc_stream_pause(t.s, false);
+    n = n / sizeof(piece) * sizeof(piece);
+    for (int i = 0; t.n_bytes < n && i < 30000; i++)
+        turn_some(h.l, 1);
+    assert_int_equal(t.n_bytes, n);
+    t.s = rpc_stream_close(t.s);
+    raw_close(&r);
     house_done(&h);
 }
 
@@ -428,6 +596,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_byte_chooses_yamux_or_plain),
         cmocka_unit_test(test_any_other_byte_is_closed_without_a_word),
+        cmocka_unit_test(test_streams_on_their_own_connection),
+        cmocka_unit_test(test_streams_on_their_own_connection_are_paced),
         cmocka_unit_test(test_silent_visitor_is_closed_after_five_seconds),
         cmocka_unit_test(test_time_limit_ends_with_the_first_byte),
         cmocka_unit_test(test_connections_per_client_are_limited),
