@@ -188,6 +188,17 @@ static const char *fix_for(int r)
                              : "check that it is a docker daemon that listens there";
 }
 
+/* Nomad's words; of a daemon that hangs, why as well: it costs no look at the checks then */
+static bool no_daemon(struct docker *k, const char *id, const char *looked, const struct err *e,
+                      int r)
+{
+    _cleanup_free_ char *hangs =
+        xasprintf("%s: %s from %s", DRIVER_DOCKER_NO_DAEMON, e->text, k->conf.endpoint);
+
+    return no(k, r == -ETIMEDOUT ? hangs : DRIVER_DOCKER_NO_DAEMON, id, looked, e->text,
+              fix_for(r));
+}
+
 /* /_ping is only a check: whether the driver works is decided by /version, as in Nomad.  A daemon
  * that does not answer this need not be asked more. */
 static bool check_ping(struct docker *k)
@@ -198,7 +209,7 @@ static bool check_ping(struct docker *k)
 
     http_answer_done(&a);
     if (r < 0 && r != -EREMOTEIO)
-        return no(k, DRIVER_DOCKER_NO_DAEMON, "ping", "GET /_ping", e.text, fix_for(r));
+        return no_daemon(k, "ping", "GET /_ping", &e, r);
     fp_why(k->fp, "ping", "GET /_ping", r < 0 ? WHY_FAILED : WHY_OK, r < 0 ? e.text : "answered",
            r < 0 ? fix_for(r) : "");
     return true;
@@ -217,7 +228,7 @@ static bool check_version(struct docker *k)
         strmap_set(&k->d->attributes, ATTR_DRIVER_DOCKER_VERSION, v.version);
         driver_state(k->d, true, true, DRIVER_HEALTHY);
     } else {
-        (void)no(k, DRIVER_DOCKER_NO_DAEMON, "version", "GET /version", e.text, fix_for(r));
+        (void)no_daemon(k, "version", "GET /version", &e, r);
     }
     ops_clear(&desc_docker_version, &v);
     return r == 0;

@@ -333,10 +333,12 @@ static void test_docker_connection_refused(void **state)
 static void hangs(const struct mood *m)
 {
     _cleanup_(daemon_stopp) struct daemon *d = daemon_start(m);
+    _cleanup_free_ char *want =
+        xasprintf("Failed to connect to docker daemon: no answer in time from %s", d->endpoint);
     uint64_t from = clock_boot_ns();
     _cleanup_fp_ struct fp *fp = docker_at(d->endpoint);
 
-    refused(fp, "Failed to connect to docker daemon", "ping", "no answer in time");
+    refused(fp, want, "ping", "no answer in time");
     assert_non_null(strstr(probe_why(fp, "ping")->fix, "hangs"));
     /* before the row's own deadline, so that the reason is seen */
     assert_true(clock_boot_ns() - from < driver_docker.probe.deadline_ms * NSEC_PER_MSEC);
