@@ -56,8 +56,8 @@ struct view {
  * waits until the waker that it gave there has fired and runs the handler anew. */
 struct view_ops {
     /* Who answers this request: NULL = this view does, at once.  Else a view for this request
-     * alone, which lives until its own close().  q is borrowed until then; w->fn is called once,
-     * never from inside an op.  The op itself may be NULL: always this view. */
+     * alone, which lives until its own close().  q is borrowed until then; w->fn is called once for
+     * each -EINPROGRESS, never from inside an op.  The op itself may be NULL: always this view. */
     const struct view *(*open)(void *impl, const struct ask *q, struct view_wait *w);
     void (*close)(const struct view *v); /* of views made by open() */
 

@@ -72,7 +72,7 @@ void call_fail_close(struct call *take_c, const char *text)
 void call_gone(struct call *c)
 {
     c->gone = true;
-    if (c->query) {
+    if (c->query || c->may_drop) {
         c->sink->drop(c->sink_arg);
         call_free(c);
     }

@@ -39,6 +39,7 @@ struct call {
     const struct call_sink *sink;
     void *sink_arg;
     bool gone;           /* the peer is: the answer is dropped */
+    bool may_drop;       /* an agent is asked: nothing has to go on when the peer is gone */
     void *request;       /* owned; struct of method->request */
     const uint8_t *body; /* as it came; the sink keeps it until the answer */
     size_t body_len;

@@ -7,6 +7,7 @@
 #include "codec/mp.h"
 #include "codec/ops.h"
 #include "model/texts.h"
+#include "server/back.h"
 #include "server/ep.h"
 
 static endpoint *const endpoints[M_MAX] = {
@@ -33,17 +34,18 @@ static endpoint *const endpoints[M_MAX] = {
 /* Go net/rpc's texts for a name that no row has */
 static void unknown_method(const char *name, char *text, size_t n)
 {
-    const char *dot = strrchr(name, '.');
+    const char *own_name = back_method_name(name), *dot;
 
-    if (!dot) {
+    if (!strrchr(name, '.')) {
         (void)snprintf(text, n, TEXT_ILL_FORMED, name);
         return;
     }
-    for (size_t i = 0; i < M_MAX; i++) {
+    dot = own_name ? strrchr(own_name, '.') : NULL;
+    for (size_t i = 0; dot && i < M_MAX; i++) {
         const char *own = methods[i].name;
         size_t len = (size_t)(strrchr(own, '.') - own);
 
-        if (len == (size_t)(dot - name) && strncmp(own, name, len) == 0) {
+        if (len == (size_t)(dot - own_name) && strncmp(own, own_name, len) == 0) {
             (void)snprintf(text, n, TEXT_NO_METHOD, name);
             return;
         }
@@ -74,6 +76,14 @@ static const char *region_problem(const struct call *c)
     return TEXT_NO_PATH_TO_REGION;
 }
 
+/* NULL: there is none, or none yet */
+static endpoint *endpoint_of(const struct method *m)
+{
+    if (!m)
+        return NULL;
+    return m->flags & METHOD_CLIENT ? ep_back : endpoints[m->id];
+}
+
 static struct call *call_new(struct server *s, const struct method *m, const uint8_t *body,
                              size_t n, const struct call_sink *sink, void *sink_arg)
 {
@@ -93,12 +103,13 @@ static struct call *call_new(struct server *s, const struct method *m, const uin
 struct call *call_start(struct server *s, const char *method, const uint8_t *body, size_t n,
                         const struct call_sink *sink, void *sink_arg)
 {
-    const struct method *m = method_find(method);
-    const char *problem;
+    const char *own = back_method_name(method), *problem;
+    const struct method *m = own ? method_find(own) : NULL;
     struct err e = {0};
+    endpoint *serve = endpoint_of(m);
     struct call *c;
 
-    if (!m || !endpoints[m->id]) {
+    if (!serve) {
         char text[256];
 
         unknown_method(method, text, sizeof(text));
@@ -123,7 +134,7 @@ struct call *call_start(struct server *s, const char *method, const uint8_t *bod
         call_fail(c, problem);
         return NULL;
     }
-    endpoints[m->id](c);
+    serve(c);
     /* it may have been answered and freed: then it is in no list */
     return !list_empty(&s->calls) && list_entry(s->calls.prev, struct call, link) == c ? c : NULL;
 }

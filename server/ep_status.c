@@ -9,6 +9,7 @@
 #include "model/rpc_types.h"
 #include "model/texts.h"
 #include "server/dispatch.h"
+#include "server/back.h"
 #include "server/ep.h"
 #include "server/members.h"
 #include "server/node_reply.h"
@@ -75,40 +76,24 @@ void ep_status_members(struct call *c)
 
 /* --- Status.HasNodeConn --- */
 
-struct conn_search {
-    struct uuid node;
-    bool found;
-    uint64_t opened_ns;
-};
-
-static void conn_match(void *arg, struct rpc_session *s)
-{
-    struct conn_search *f = arg;
-    const struct uuid *bound = dispatch_bound_node(s);
-
-    if (f->found || !bound || memcmp(bound->b, f->node.b, UUID_BYTES) != 0)
-        return;
-    f->found = true;
-    f->opened_ns = rpc_session_opened_ns(s);
-}
-
 void ep_status_has_node_conn(struct call *c)
 {
     const struct node_specific_request *q = c->request;
     struct node_conn_query_response out = {0};
-    struct conn_search f = {0};
+    struct rpc_session *session = NULL;
     struct err e = {0};
+    struct uuid node;
 
     if (str_empty(q->node_id)) {
         call_fail(c, TEXT_MISSING_ID);
         return;
     }
-    if (node_key(q->node_id, &f.node, &e) == 0 && c->srv->rpc)
-        rpc_listener_each(c->srv->rpc, conn_match, &f);
-    if (f.found) {
+    if (node_key(q->node_id, &node, &e) == 0)
+        session = back_session(c->srv, &node);
+    if (session) {
         out.connected = true;
-        out.established =
-            gotime_from_unix_ns(clock_wall_ns() - (int64_t)(clock_boot_ns() - f.opened_ns));
+        out.established = gotime_from_unix_ns(
+            clock_wall_ns() - (int64_t)(clock_boot_ns() - rpc_session_opened_ns(session)));
     }
     call_reply(c, &desc_node_conn_query_response, &out);
 }

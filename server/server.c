@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "server/back_stream.h"
 #include "server/call.h"
 #include "server/dispatch.h"
 #include "server/view.h"
@@ -131,6 +132,7 @@ int server_new(const struct server_opts *o, struct server **ret, struct err *e)
     s->rpc_advertise = xstrdup(o->rpc_advertise);
     s->http_advertise = xstrdup(o->http_advertise);
     list_init(&s->calls);
+    list_init(&s->streams);
     s->view = server_view(s);
     r = open_store(s, o, e);
     if (r < 0) {
@@ -162,6 +164,8 @@ static int listen_rpc(struct server *s, const char *bind, struct err *e)
     struct rpc_listen_opts o = {
         .handler = dispatch_request,
         .handler_arg = s,
+        .stream_handler = back_stream,
+        .stream_arg = s,
         .handshake_timeout_ns = (uint64_t)MAX(s->conf->rpc_handshake_timeout, 0),
         .max_per_client = (unsigned)MAX(s->conf->rpc_max_conns_per_client, 0),
     };
@@ -216,9 +220,11 @@ struct server *server_free(struct server *s)
     if (!s)
         return NULL;
     s->api = api_free(s->api);
+    back_streams_done(s);
     for (struct call *c; (c = list_first(&s->calls, struct call, link));) {
         list_remove(&c->link);
-        if (c->query) /* the others wait for a commit: the store answers them below */
+        if (c->query ||
+            c->may_drop) /* the others wait for a commit: the store answers them below */
             call_gone(c);
     }
     s->store = store_close(s->store);

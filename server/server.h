@@ -25,6 +25,7 @@ struct server {
     struct view view;                     /* what the API asks */
     struct rpc_listener *rpc;             /* owned; NULL without sockets */
     struct api *api;                      /* owned; NULL without sockets */
+    struct list streams;                  /* of server/back_stream */
     struct list calls;                    /* requests that are waiting (server/call.h) */
     size_t writing_bytes;                 /* held by those of them that wait for the disk */
     char *rpc_advertise, *http_advertise; /* owned; "ip:port" */

@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "codec/mp.h"
 #include "model/texts.h"
+#include "server/back.h"
 #include "server/node_reply.h"
 
 static struct view_meta meta_at(uint64_t index)
@@ -172,7 +173,23 @@ static int view_health(void *impl, const char *type, struct buf *ret)
     return 200;
 }
 
+bool view_is_this_server(const struct server *s, const char *node_id, const char *server_id)
+{
+    _cleanup_free_ char *name = server_member_name(s);
+
+    return str_empty(node_id) && (str_empty(server_id) || str_eq(server_id, "leader") ||
+                                  str_eq(server_id, name) || str_eq(server_id, s->id));
+}
+
+static bool view_is_this_agent(void *impl, const char *node_id, const char *server_id)
+{
+    return view_is_this_server(impl, node_id, server_id);
+}
+
 static const struct view_ops server_view_ops = {
+    .open = back_view_open,
+    .is_this_agent = view_is_this_agent,
+    .monitor = back_monitor,
     .nodes = view_nodes,
     .node = view_node,
     .node_allocs = view_node_allocs,
