@@ -463,8 +463,11 @@ struct mirror *mirror_new(const struct mirror_opts *o)
 
     m->o = *o;
     m->view = (struct view){&ops, m};
-    m->fwd = (struct fwd_opts){
-        .pool = o->pool, .region = o->conf->region, .on_write = on_write, .arg = m};
+    m->fwd = (struct fwd_opts){.loop = o->loop,
+                               .pool = o->pool,
+                               .region = o->conf->region,
+                               .on_write = on_write,
+                               .arg = m};
     (void)!uuid_parse(o->node_id, &m->own); /* identity has checked it */
     m->born_ns = clock_boot_ns();
     list_init(&m->waiters);

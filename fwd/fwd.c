@@ -27,6 +27,13 @@ static uint64_t timeout_ns(const struct ask *q)
     return ns + ns / WAIT_JITTER + ANSWER_NS;
 }
 
+static void wake(void *arg)
+{
+    struct fwd *f = arg;
+
+    f->wait->fn(f->wait->arg);
+}
+
 static void on_done(void *arg, enum rpc_result how, const char *text, const uint8_t *body, size_t n)
 {
     struct fwd *f = arg;
@@ -38,7 +45,7 @@ static void on_done(void *arg, enum rpc_result how, const char *text, const uint
         buf_add(&f->body, body, n);
     else
         f->text = xstrdup(text);
-    f->wait->fn(f->wait->arg);
+    wake(f);
 }
 
 /* client/rpc.go and helper/pool: what the server said, or why it could not be asked */
@@ -82,5 +89,6 @@ const struct view *fwd_open(const struct fwd_opts *o, const struct ask *q, struc
     f->q = q;
     f->wait = w;
     buf_init(&f->body, RPC_BODY_MAX);
+    defer_init(o->loop, &f->again, wake, f);
     return &f->view;
 }

@@ -12,6 +12,7 @@
 #include "wire/pool.h"
 
 struct fwd_opts {
+    struct loop *loop;
     struct pool *pool;
     const char *region; /* borrowed */
     /* a write was done: what the node's index became; may be NULL */
@@ -19,6 +20,7 @@ struct fwd_opts {
     void *arg;
 };
 
-/* A view for this request.  w->fn is called once, from the loop, never from inside an op;
- * ops->close releases the view and calls off what is under way.  q is borrowed until then. */
+/* A view for this request.  w->fn is called from the loop, never from inside an op, once for each
+ * op that said -EINPROGRESS; ops->close releases the view and calls off what is under way.  q is
+ * borrowed until then. */
 const struct view *fwd_open(const struct fwd_opts *o, const struct ask *q, struct view_wait *w);

@@ -2,8 +2,9 @@
 #pragma once
 
 #include "base/buf.h"
-#include "codec/desc.h"
+#include "codec/mp.h"
 #include "fwd/fwd.h"
+#include "model/query.h"
 
 struct fwd {
     struct view view;
@@ -14,10 +15,16 @@ struct fwd {
     bool asked;
     bool answered;
     enum rpc_result how;
-    char *text;       /* owned: the failure */
-    struct buf body;  /* the reply */
-    char *leader;     /* owned: what leader() hands out */
-    char *next_token; /* owned: what the meta of a list hands out */
+    char *text;      /* owned: the failure */
+    struct buf body; /* the reply */
+    char *leader;    /* owned: what leader() hands out */
+    /* a list that is cut into items, some at a time */
+    bool cutting;
+    struct mp_in rest; /* of the body */
+    size_t left;       /* items in it */
+    struct node_items items;
+    struct query_meta meta;
+    struct defer again;
 };
 
 /* The first time sends the request and returns -EINPROGRESS; once the reply is there 0 with

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "api/members.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "codec/mp.h"
@@ -10,6 +11,10 @@
 #include "model/methods.h"
 #include "model/rpc_types.h"
 #include "model/rpc_write.h"
+
+enum { CUT_STEP = 64 }; /* items before the clock is looked at: 100 us */
+
+#define SLICE_NS (2 * NSEC_PER_MSEC)
 
 static int unreadable(struct err *e, int r, const char *method)
 {
@@ -42,32 +47,52 @@ static void fill_meta(const struct query_meta *q, struct view_meta *m)
 
 /* --- nodes --- */
 
-/* Cuts the array of stubs into items; each is made to text when it is sent, a few per turn. */
-static int take_stubs(const uint8_t *p, size_t n, struct node_items *ret, struct err *e)
+/* the reply is there: what it says about itself, and where its stubs are */
+static int begin_cutting(struct fwd *f, struct err *e)
 {
-    struct mp_in in = mp_in(p, n);
+    const uint8_t *stubs;
     struct mp_token t;
-    int r = mp_next(&in, &t);
+    size_t n;
+    int r;
 
-    if (r < 0 || (t.type != MP_ARRAY && t.type != MP_NIL))
+    r = mp_decode(&desc_query_meta, f->body.p, f->body.len, &f->meta, e);
+    if (r < 0)
+        return r;
+    r = mp_map_find(f->body.p, f->body.len, "Nodes", &stubs, &n);
+    if (r < 0)
+        return err_errno(e, r, "Nodes");
+    f->rest = mp_in(stubs, n);
+    if (mp_next(&f->rest, &t) < 0 || (t.type != MP_ARRAY && t.type != MP_NIL))
         return err_set(e, -EBADMSG, "Nodes is no list");
-    if (t.type == MP_NIL || t.n == 0)
+    f->left = t.type == MP_ARRAY ? t.n : 0;
+    f->cutting = true;
+    if (f->left == 0)
         return 0;
-    ret->v = try_alloc(t.n * sizeof(*ret->v)); /* an element is a byte at least */
-    if (!ret->v)
-        return err_set(e, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < t.n; i++) {
-        const uint8_t *from = in.p;
-        struct node_item *it = NULL;
+    f->items.v = try_alloc(f->left * sizeof(*f->items.v)); /* an element is a byte at least */
+    return f->items.v ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
 
-        if (mp_skip(&in) < 0)
+/* Cuts the array of stubs into items, for the time of a slice; each is made to text when it is
+ * sent.  1 = all of them */
+static int cut(struct fwd *f, struct err *e)
+{
+    uint64_t end = clock_boot_ns() + SLICE_NS;
+
+    for (; f->left > 0; f->left--) {
+        const uint8_t *from = f->rest.p;
+        struct node_item *it = NULL;
+        int r;
+
+        if (f->left % CUT_STEP == 0 && clock_boot_ns() > end)
+            return 0;
+        if (mp_skip(&f->rest) < 0)
             return err_set(e, -EBADMSG, "Nodes is cut off");
-        r = node_item_from_stub(from, (size_t)(in.p - from), &it, e);
+        r = node_item_from_stub(from, (size_t)(f->rest.p - from), &it, e);
         if (r < 0)
             return r;
-        ret->v[ret->n++] = it;
+        f->items.v[f->items.n++] = it;
     }
-    return 0;
+    return 1;
 }
 
 static int fwd_nodes(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
@@ -79,29 +104,28 @@ static int fwd_nodes(void *impl, const char *prefix, struct node_items *ret, str
         .fields = fields.resources || fields.os ? &fields : NULL,
         .q = ask_query_options(f->q, f->o.region),
     };
-    struct query_meta meta = {0};
-    const uint8_t *stubs;
-    size_t n;
     int r;
 
     request.q.prefix = (char *)(uintptr_t)prefix;
     r = ask_method(f, M_NODE_LIST, &request, e);
     if (r < 0)
         return r;
-    r = mp_decode(&desc_query_meta, f->body.p, f->body.len, &meta, e);
-    if (r == 0) {
-        fill_meta(&meta, m);
-        f->next_token = steal_ptr(&meta.next_token);
-        m->next_token = f->next_token;
-        r = mp_map_find(f->body.p, f->body.len, "Nodes", &stubs, &n);
-        if (r < 0)
-            (void)err_errno(e, r, "Nodes");
-    }
-    ops_clear(&desc_query_meta, &meta);
+    if (!f->cutting)
+        r = begin_cutting(f, e);
     if (r == 0)
-        r = take_stubs(stubs, n, ret, e);
+        r = cut(f, e);
+    if (r < 0)
+        return unreadable(e, r, "Node.List");
+    if (r == 0) {
+        defer_set(&f->again);
+        return -EINPROGRESS;
+    }
     buf_done(&f->body);
-    return r < 0 ? unreadable(e, r, "Node.List") : 0;
+    fill_meta(&f->meta, m);
+    m->next_token = f->meta.next_token;
+    *ret = f->items;
+    f->items = (struct node_items){0};
+    return 0;
 }
 
 static struct node_specific_request node_request(const struct fwd *f, const char *id)
@@ -305,7 +329,9 @@ static void fwd_close(const struct view *v)
     buf_done(&f->body);
     free(f->text);
     free(f->leader);
-    free(f->next_token);
+    defer_stop(&f->again);
+    node_items_done(&f->items);
+    ops_clear(&desc_query_meta, &f->meta);
     free(f);
 }
 

@@ -2,6 +2,7 @@
 #include "fwd/fwd.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/routes.h"
@@ -153,7 +154,8 @@ static const struct view *open_view(struct fixture *f, const char *id, const cha
     assert_int_equal(ask_parse(&f->ask, &hq, &row, id, &f->e), 0);
     f->wait = (struct view_wait){.fn = on_woken, .arg = f};
     f->v = fwd_open(
-        &(struct fwd_opts){.pool = f->pool, .region = "global", .on_write = on_write, .arg = f},
+        &(struct fwd_opts){
+            .loop = f->loop, .pool = f->pool, .region = "global", .on_write = on_write, .arg = f},
         &f->ask, &f->wait);
     return f->v;
 }
@@ -243,6 +245,49 @@ static void test_a_list_carries_everything_along(void **state)
     assert_string_equal(f->meta.next_token, "next");
     node_items_done(&items);
     assert_int_equal(f->calls, 1);
+}
+
+/* cut into items some at a time: the op is called as often as it wants */
+static void test_a_long_list_is_cut_in_slices(void **state)
+{
+    enum { N = 20000 };
+    struct fixture *f = *state;
+    char(*text)[UUID_TEXT_LEN + 1] = xcalloc(N, sizeof(*text));
+    const char **ids = xnew0_n(const char *, N);
+    struct node_items items = {0};
+    unsigned woken = 0;
+    int r;
+
+    for (unsigned i = 0; i < N; i++) {
+        (void)snprintf(text[i], sizeof(text[i]), "%08x-2f3e-4b5a-9c8d-7e6f50413223", i);
+        ids[i] = text[i];
+    }
+    reply_with_stubs(f, ids, N, "");
+    (void)open_view(f, "", "");
+    while ((r = f->v->ops->nodes(f->v->impl, "", &items, &f->meta, &f->e)) == -EINPROGRESS) {
+        assert_int_equal(items.n, 0);
+        turn_until(f->loop, f->woken > woken);
+        woken++;
+        assert_int_equal(f->woken, woken);
+    }
+    assert_int_equal(r, 0);
+    assert_true(woken > 1);
+    assert_int_equal(items.n, N);
+    for (unsigned i = 0; i < N; i++)
+        assert_string_equal(items.v[i]->id, text[i]);
+    assert_int_equal(f->calls, 1);
+    assert_int_equal(f->meta.index, 42);
+    node_items_done(&items);
+    /* one that is closed in the middle */
+    woken = 0;
+    (void)open_view(f, "", "");
+    assert_int_equal(f->v->ops->nodes(f->v->impl, "", &items, &f->meta, &f->e), -EINPROGRESS);
+    turn_until(f->loop, f->woken > 0);
+    assert_int_equal(f->v->ops->nodes(f->v->impl, "", &items, &f->meta, &f->e), -EINPROGRESS);
+    close_view(f);
+    turn_some(f->loop, 3);
+    free(ids);
+    free(text);
 }
 
 static void test_a_list_without_extras_asks_for_none(void **state)
@@ -653,6 +698,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_list_carries_everything_along),
+        TEST(test_a_long_list_is_cut_in_slices),
         TEST(test_a_list_without_extras_asks_for_none),
         TEST(test_lists_that_are_none),
         TEST(test_a_node),
