@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "conf/conf.h"
+#include "tests/support/free_port.h"
 #include "tests/unit/agent/fixture.h"
 #include "wire/conn.h"
 #include "wire/http1.h"
@@ -32,26 +33,6 @@ static void load(struct whole *w, unsigned port)
     conf_done(&w->conf);
     assert_int_equal(conf_load(&path, 1, CONF_CLIENT, &w->conf, &report), 0);
     conf_report_done(&report);
-}
-
-/* A port that is free, below those that the kernel gives to others meanwhile. */
-static unsigned free_port(void)
-{
-    static unsigned next;
-
-    for (int tries = 0; tries < 1000; tries++) {
-        unsigned port = 20000 + ((unsigned)getpid() * 17 + next++) % 12000;
-        _cleanup_free_ char *address = xasprintf("127.0.0.1:%u", port), *bound = NULL;
-        struct err e;
-        int fd;
-
-        if (listen_open(address, &fd, &bound, &e) < 0)
-            continue;
-        (void)fd_close(fd);
-        return port;
-    }
-    fail_msg("no free port");
-    return 0;
 }
 
 static int setup(void **state)

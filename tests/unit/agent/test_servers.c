@@ -190,6 +190,31 @@ static void test_learned_list_out_of_reach_gets_the_configured_one_back(void **s
     assert_false(has(n, "10.0.0.2:4747"));
 }
 
+/* what an operator lists is used alone, until a server lists others again */
+static void test_another_configuration_forgets_what_was_learned(void **state)
+{
+    static const char *const configured[] = {"10.0.0.1", "server.example:4747"};
+    static const char *const others[] = {"10.0.0.7", "server.example:4747"};
+    struct node_server_info learned[] = {{.rpc_advertise_addr = (char *)"10.0.0.5:4647"}};
+    struct names *n = *state;
+
+    put_name(n, "10.0.0.3:4747\n");
+    open_servers(n, configured, 2);
+    wait_for(n, 2);
+    servers_learned(n->f->servers, learned, 1);
+    assert_int_equal(count(n), 1);
+    put_name(n, "10.0.0.4:4747\n");
+    servers_set_configured(n->f->servers, (char *const *)(uintptr_t)others, 2);
+    wait_for(n, 2);
+    assert_true(has(n, "10.0.0.7:4647"));
+    assert_true(has(n, "10.0.0.4:4747"));
+    assert_false(has(n, "10.0.0.5:4647"));
+    servers_learned(n->f->servers, learned, 1);
+    assert_int_equal(count(n), 1);
+    servers_set_configured(n->f->servers, NULL, 0); /* nothing to use keeps what there is */
+    assert_int_equal(count(n), 1);
+}
+
 static void test_list_without_end_is_cut(void **state)
 {
     struct node_server_info learned[200] = {0};
@@ -215,6 +240,7 @@ int main(void)
         TEST(test_output_that_is_no_address_is_not_used),
         TEST(test_learned_list_replaces_the_configured_one),
         TEST(test_learned_list_out_of_reach_gets_the_configured_one_back),
+        TEST(test_another_configuration_forgets_what_was_learned),
         TEST(test_list_without_end_is_cut),
     };
 
