@@ -10,6 +10,7 @@
 #include "codec/mp.h"
 #include "codec/ops.h"
 #include "model/rpc_types.h"
+#include "model/rpc_write.h"
 #include "model/texts.h"
 #include "wire/accept.h"
 #include "wire/conn.h"
@@ -421,17 +422,38 @@ static void do_emit_events(struct fake_server *s, struct rpc_request *q)
     ops_clear(&desc_emit_node_events_request, &r);
 }
 
+/* Whoever waits for the node hears of it with the next change only, as over a slow line. */
+static void do_update_eligibility(struct fake_server *s, struct rpc_request *q)
+{
+    struct node_update_eligibility_request r = {0};
+    struct node_drain_update_response out = {0};
+    struct err e = {0};
+
+    if (mp_decode(&desc_node_update_eligibility_request, q->body, q->body_len, &r, &e) < 0) {
+        rpc_fail_close(q, e.text);
+    } else if (!s->node || !str_eq(s->node->id, r.node_id)) {
+        rpc_fail(q, TEXT_NODE_NOT_FOUND);
+    } else {
+        str_set(&s->node->scheduling_eligibility, r.eligibility);
+        node_changed(s);
+        out.w.index = s->node_index;
+        answer(s, q, &desc_node_drain_update_response, &out);
+    }
+    ops_clear(&desc_node_update_eligibility_request, &r);
+}
+
 static const struct {
     const char *method;
     void (*fn)(struct fake_server *s, struct rpc_request *q);
 } endpoints[] = {
-    {"Node.Register",        do_register         },
-    {"Node.UpdateStatus",    do_update_status    },
-    {"Node.GetNode",         do_get_node         },
-    {"Node.GetClientAllocs", do_get_client_allocs},
-    {"Alloc.GetAllocs",      do_get_allocs       },
-    {"Node.UpdateAlloc",     do_update_alloc     },
-    {"Node.EmitEvents",      do_emit_events      },
+    {"Node.Register",          do_register          },
+    {"Node.UpdateStatus",      do_update_status     },
+    {"Node.GetNode",           do_get_node          },
+    {"Node.GetClientAllocs",   do_get_client_allocs },
+    {"Alloc.GetAllocs",        do_get_allocs        },
+    {"Node.UpdateAlloc",       do_update_alloc      },
+    {"Node.EmitEvents",        do_emit_events       },
+    {"Node.UpdateEligibility", do_update_eligibility},
 };
 
 static void serve(struct fake_server *s, struct rpc_request *q)

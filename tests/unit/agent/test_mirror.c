@@ -1,9 +1,15 @@
 #include <json-c/json.h>
 
 #include "agent/mirror.h"
+#include "api/ask.h"
+#include "api/routes.h"
 #include "base/buf.h"
 #include "drivers/driver.h"
+#include "model/methods.h"
+#include "model/rpc_write.h"
+#include "tests/support/wire_loop.h"
 #include "tests/unit/agent/fixture.h"
+#include "wire/http1.h"
 
 /* what a test needs besides a session */
 struct more {
@@ -51,8 +57,11 @@ static int setup(void **state)
     return 0;
 }
 
+static struct ask request;
+
 static int teardown(void **state)
 {
+    ask_done(&request);
     x.m = mirror_free(x.m);
     x.run = probe_run_free(x.run);
     return fixture_teardown(state);
@@ -272,6 +281,119 @@ static void test_region_leader_and_peers(void **state)
     strv_done(&peers, &n);
 }
 
+/* --- what is asked of the servers --- */
+
+static struct view_wait wake_up;
+static unsigned told;
+
+static void on_told(void *arg)
+{
+    (void)arg;
+    told++;
+}
+
+/* the view that answers a request for the node of this id; NULL = the mirror itself */
+static const struct view *open_for(const char *rpc, const char *id)
+{
+    static struct route row;
+    struct http_request hq = {.method = "GET", .path = "/x", .query = ""};
+    struct err e;
+
+    row = (struct route){.pattern = "/x", .rpc = rpc};
+    ask_done(&request);
+    assert_int_equal(ask_parse(&request, &hq, &row, id, &e), 0);
+    told = 0;
+    wake_up = (struct view_wait){.fn = on_told};
+    return x.v->ops->open(x.v->impl, &request, &wake_up);
+}
+
+static void write_eligibility(struct fixture *f, const char *node_id, const char *value)
+{
+    const struct view *v = open_for("Node.UpdateEligibility", node_id);
+    struct node_update_eligibility_request q = {
+        .node_id = (char *)(uintptr_t)node_id,
+        .eligibility = (char *)(uintptr_t)value,
+        .w = ask_write_request(&request, "global"),
+    };
+    const struct method *m = &methods[M_NODE_UPDATE_ELIGIBILITY];
+    struct node_drain_update_response reply = {0};
+    struct view_meta meta;
+    struct err e = {0};
+
+    assert_int_equal(v->ops->call(v->impl, m, &q, &reply, &meta, &e), -EINPROGRESS);
+    turn_until(f->loop, told > 0);
+    assert_int_equal(v->ops->call(v->impl, m, &q, &reply, &meta, &e),
+                     str_eq(node_id, NODE_ID) ? 0 : -EREMOTEIO);
+    v->ops->close(v);
+}
+
+/* "nomad node eligibility -self" right behind must see it */
+static void test_behind_a_write_the_own_node_is_read_through(void **state)
+{
+    struct fixture *f = *state;
+    const struct node_item *it = NULL;
+    struct view_meta meta;
+    struct err e = {0};
+    const struct view *v;
+
+    go(f);
+    assert_null(open_for("Node.GetNode", NODE_ID));
+    write_eligibility(f, NODE_ID, "eligible");
+    v = open_for("Node.GetNode", NODE_ID);
+    assert_non_null(v);
+    assert_int_equal(v->ops->node(v->impl, NODE_ID, &it, &meta, &e), -EINPROGRESS);
+    turn_until(f->loop, told > 0);
+    assert_int_equal(v->ops->node(v->impl, NODE_ID, &it, &meta, &e), 0);
+    assert_true(it->eligible);
+    assert_false(mirror_item(x.m)->eligible); /* the copy is behind still */
+    (void)node_item_unref(it);
+    v->ops->close(v);
+    fake_server_set_node_status(f->a, "ready"); /* now it is told */
+    settle(f);
+    assert_true(mirror_item(x.m)->eligible);
+    assert_null(open_for("Node.GetNode", NODE_ID));
+}
+
+static void test_a_write_that_failed_or_was_about_another_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    go(f);
+    write_eligibility(f, "00000000-1111-2222-3333-444455556666", "eligible");
+    assert_null(open_for("Node.GetNode", NODE_ID));
+}
+
+/* who has nobody to ask shows what there is */
+static void test_behind_a_write_but_without_servers_the_copy_is_shown(void **state)
+{
+    struct fixture *f = *state;
+    struct view_meta meta;
+    _cleanup_free_ char *text = NULL;
+
+    go(f);
+    write_eligibility(f, NODE_ID, "eligible");
+    fake_server_stop(f->a);
+    pass(f, 60 * SEC);
+    assert_null(open_for("Node.GetNode", NODE_ID));
+    text = node_status(&meta);
+    assert_false(meta.known_leader);
+}
+
+static void test_lists_are_the_servers_while_they_answer(void **state)
+{
+    struct fixture *f = *state;
+    const struct view *v;
+
+    assert_null(open_for("Node.List", "")); /* before first contact */
+    go(f);
+    v = open_for("Node.List", "");
+    assert_non_null(v);
+    v->ops->close(v);
+    fake_server_stop(f->a);
+    pass(f, 60 * SEC);
+    assert_null(open_for("Node.List", ""));
+}
+
 /* the member of a path like "stats.client.node_id"; fails the test when it is not there */
 static struct json_object *at(struct json_object *o, const char *path)
 {
@@ -395,6 +517,10 @@ int main(void)
         TEST(test_agent_self_is_what_the_command_reads),
         TEST(test_health_of_client_and_server),
         TEST(test_fingerprint_lists_every_probe),
+        TEST(test_behind_a_write_the_own_node_is_read_through),
+        TEST(test_a_write_that_failed_or_was_about_another_changes_nothing),
+        TEST(test_behind_a_write_but_without_servers_the_copy_is_shown),
+        TEST(test_lists_are_the_servers_while_they_answer),
     };
 
     return cmocka_run_group_tests_name("agent/mirror", tests, NULL, NULL);
