@@ -12,12 +12,13 @@ struct info_opts {
 
 /* what agents of either kind count, by name; nil when they do not */
 struct stats {
-    struct strmap client, nomad, raft, runtime, serf, vault;
+    struct strmap client, nomad, picket, raft, runtime, serf, vault;
 };
 #define T struct stats
 static const struct field stats_fields[] = {
     {"client",  MAP(client) },
     {"nomad",   MAP(nomad)  },
+    {"picket",  MAP(picket) },
     {"raft",    MAP(raft)   },
     {"runtime", MAP(runtime)},
     {"serf",    MAP(serf)   },
