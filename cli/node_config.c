@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "base/str.h"
 #include "cli/commands.h"
 #include "cli/remote.h"
 
