@@ -102,6 +102,11 @@ uint64_t loop_next_timer(const struct loop *l)
     return l->n_heap ? l->heap[0]->at_ns : UINT64_MAX;
 }
 
+size_t loop_timers(const struct loop *l)
+{
+    return l->n_heap;
+}
+
 static void arm_timer_source(struct loop *l)
 {
     uint64_t at = loop_next_timer(l);

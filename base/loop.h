@@ -104,3 +104,5 @@ void loop_watchdog(struct loop *l);
 size_t loop_run_due(struct loop *l);
 /* time of the earliest timer, UINT64_MAX when none is armed */
 uint64_t loop_next_timer(const struct loop *l);
+/* how many are armed */
+size_t loop_timers(const struct loop *l);

@@ -209,10 +209,10 @@ class StandIn(Listener):
     def _call(self, head, body, send):
         method = head['ServiceMethod']
         with self.lock:
-            if method == 'Node.UpdateStatus':
-                self.beats.arrived()
             if self.mute:
                 return
+            if method == 'Node.UpdateStatus':
+                self.beats.arrived()
             reply = self.answer(method, body)
             if reply is None:
                 return

@@ -41,6 +41,9 @@ struct fixture {
     struct flap *flap;
     struct fp *fp;
     unsigned registered, unknown, contacts;
+    char **said; /* messages of the session's node events */
+    size_t n_said;
+    struct strmap details; /* of the last one */
 };
 
 static inline void settle(struct fixture *f)
@@ -89,6 +92,17 @@ static inline void on_contact(void *arg)
     f->contacts++;
     if (f->allocs)
         allocs_kick(f->allocs);
+}
+
+static inline void on_event(void *arg, const char *subsystem, const char *message,
+                            const struct strmap *details)
+{
+    struct fixture *f = arg;
+
+    assert_true(*subsystem);
+    strv_add(&f->said, &f->n_said, message);
+    strmap_done(&f->details);
+    strmap_copy(&f->details, details);
 }
 
 static inline void on_servers(void *arg)
@@ -142,6 +156,7 @@ static inline void open_session(struct fixture *f, const char *const *addresses,
                                                     .on_change = on_status,
                                                     .on_registered = on_registered,
                                                     .on_contact = on_contact,
+                                                    .on_event = on_event,
                                                     .arg = f});
     f->collect = collect_new(&(struct collect_opts){
         .conf = &f->conf, .node_id = NODE_ID, .secret_id = SECRET, .http_addr = "10.0.0.9:4646"});
@@ -225,6 +240,8 @@ static inline int fixture_teardown(void **state)
     struct fixture *f = *state;
 
     close_session(f);
+    strv_done(&f->said, &f->n_said);
+    strmap_done(&f->details);
     (void)fp_free(f->fp);
     (void)fake_server_free(f->a);
     (void)fake_server_free(f->b);

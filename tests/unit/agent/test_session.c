@@ -512,6 +512,247 @@ static void test_advertised_servers_out_of_reach_do_not_cut_us_off(void **state)
     assert_in_range(n_beats(f), 12, 15); /* several servers: at three quarters of the TTL */
 }
 
+/* --- heartbeats that a server does not answer --- */
+
+/* until a server has been asked for a heartbeat n times; how long that took */
+static uint64_t until_beats(struct fixture *f, const struct fake_server *s, size_t n)
+{
+    uint64_t from = clock_boot_ns();
+
+    while (fake_server_calls(s, "Node.UpdateStatus") < n) {
+        pass(f, SEC / 2);
+        assert_true(clock_boot_ns() - from < 60 * SEC);
+    }
+    return clock_boot_ns() - from;
+}
+
+/* both know the node; returns the one in use */
+static struct fake_server *start_with_two(struct fixture *f, struct fake_server **ret_other)
+{
+    const char *both[2] = {fake_server_address(f->a), fake_server_address(f->b)};
+    struct fake_server *used;
+
+    fake_server_set_servers(f->b, both, 2);
+    fake_server_stop(f->a);
+    open_session(f, both, 2);
+    session_start(f->session);
+    publish(f);
+    pass(f, 5 * SEC);
+    fake_server_start(f->a);
+    fake_server_set_servers(f->a, both, 2);
+    fake_server_stop(f->b);
+    pass(f, 40 * SEC);
+    assert_true(fake_server_knows(f->a) && fake_server_knows(f->b));
+    fake_server_start(f->b);
+    fake_server_reset_calls(f->a);
+    fake_server_reset_calls(f->b);
+    pass(f, 20 * SEC);
+    assert_int_equal(status(f).state, SESSION_REGISTERED);
+    used = fake_server_calls(f->a, "Node.UpdateStatus") ? f->a : f->b;
+    *ret_other = used == f->a ? f->b : f->a;
+    strv_done(&f->said, &f->n_said);
+    fake_server_reset_calls(f->a);
+    fake_server_reset_calls(f->b);
+    return used;
+}
+
+static void test_silent_server_costs_no_deadline(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_server *other, *used = start_with_two(f, &other);
+    uint64_t before = status(f).n_beats;
+
+    fake_server_mute(used, true);
+    (void)until_beats(f, used, 1);
+    /* due at 7.5 s, silent at 8.75 s: the other one is asked before the 10 s are over */
+    assert_true(until_beats(f, other, 1) <= 2 * SEC);
+    assert_true(status(f).n_beats > before);
+    assert_int_equal(fake_server_calls(used, "Node.UpdateStatus"), 1);
+    pass(f, 60 * SEC);
+    assert_int_equal(fake_server_calls(used, "Node.UpdateStatus"), 1); /* it is left alone */
+    assert_int_equal(f->n_said, 0);
+}
+
+static void test_first_answer_counts_whoever_gives_it(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_server *other, *used = start_with_two(f, &other);
+    uint64_t before = status(f).n_beats;
+
+    fake_server_mute(used, true);
+    (void)until_beats(f, used, 1);
+    /* the second one refuses: the first may still say yes, so nothing is given up yet */
+    fake_server_fail(other, "Node.UpdateStatus", "rpc error: EOF", 1);
+    (void)until_beats(f, other, 1);
+    assert_int_equal(status(f).n_beats, before);
+    assert_true(status(f).in_contact);
+    pass(f, 20 * SEC);
+    assert_true(status(f).n_beats > before);
+    assert_int_equal(status(f).state, SESSION_REGISTERED);
+}
+
+static void test_only_server_is_asked_again_over_another_connection(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before;
+
+    start(f);
+    pass(f, 19 * SEC);
+    before = status(f).n_beats;
+    fake_server_mute(f->a, true); /* what is asked now is never answered ... */
+    fake_server_reset_calls(f->a);
+    (void)until_beats(f, f->a, 1);
+    fake_server_mute(f->a, false); /* ... what is asked later is */
+    assert_true(until_beats(f, f->a, 2) <= 2 * SEC);
+    pass(f, SEC / 4);
+    assert_int_equal(status(f).n_beats, before + 1);
+    assert_int_equal(f->n_said, 1);
+    assert_non_null(strstr(f->said[0], "Heartbeat was late by 1."));
+    /* what was given up was still under way when the other answer came */
+    assert_non_null(strstr(strmap_get(&f->details, "step_01"), " answered"));
+    assert_non_null(strstr(strmap_get(&f->details, "step_02"), " silent 1."));
+}
+
+static void test_silent_only_server_is_not_buried_in_calls(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f);
+    fake_server_mute(f->a, true);
+    fake_server_reset_calls(f->a);
+    pass(f, 600 * SEC);
+    /* two for each round of 6 s and the pause behind it */
+    assert_in_range(fake_server_calls(f->a, "Node.UpdateStatus"), 20, 170);
+    fake_server_mute(f->a, false);
+    fake_server_reset_calls(f->a);
+    pass(f, 60 * SEC);
+    assert_true(status(f).in_contact);
+}
+
+static void test_servers_to_choose_from_make_beats_go_out_earlier(void **state)
+{
+    struct fixture *f = *state;
+    const char *both[2] = {fake_server_address(f->a), fake_server_address(f->b)};
+
+    start(f);
+    assert_int_equal(status(f).next_beat_ns - status(f).beat_ns, 10 * SEC);
+    fake_server_set_servers(f->a, both, 2);
+    pass(f, 10 * SEC);
+    assert_int_equal(status(f).next_beat_ns - status(f).beat_ns, 7 * SEC + SEC / 2);
+}
+
+static void test_late_beat_is_an_event_with_its_steps(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before;
+
+    start(f);
+    pass(f, 15 * SEC);
+    before = status(f).n_beats;
+    fake_server_stop(f->a);
+    pass(f, 25 * SEC);
+    fake_server_start(f->a);
+    while (status(f).n_beats == before)
+        pass(f, SEC / 4);
+    assert_int_equal(f->n_said, 1);
+    assert_non_null(strstr(f->said[0], "Heartbeat was late by "));
+    assert_string_equal(strmap_get(&f->details, "ttl"), "10.0 s");
+    assert_non_null(strmap_get(&f->details, "step_01"));
+    assert_string_equal(strmap_get(&f->details, "server"), fake_server_address(f->a));
+    assert_null(strmap_get(&f->details, "given_up"));
+    pass(f, 60 * SEC);
+    assert_int_equal(f->n_said, 1); /* once */
+    assert_non_null(late_beat(status(f).beats, 5));
+}
+
+static void test_stopped_process_is_explained_with_the_time_it_stood_still(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f);
+    pass(f, 2 * SEC);
+    fake_server_set_node_status(f->a, "down"); /* as a server does meanwhile */
+    clock_fake_advance(30 * SEC);
+    session_woke(f->session, "stopped", 30 * SEC);
+    pass(f, SEC);
+    assert_int_equal(f->n_said, 1);
+    assert_string_equal(f->said[0], "Heartbeat was late by 22.0 s");
+    assert_string_equal(strmap_get(&f->details, "step_01"), "stopped 30.0 s");
+    assert_string_equal(strmap_get(&f->details, "given_up"), "true");
+}
+
+static void test_woken_process_beats_at_once_and_says_nothing_when_in_time(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before;
+
+    start(f);
+    pass(f, SEC);
+    before = status(f).n_beats;
+    clock_fake_sleep(4 * SEC);
+    session_woke(f->session, "slept", 4 * SEC);
+    pass(f, SEC / 10);
+    assert_int_equal(status(f).n_beats, before + 1);
+    assert_int_equal(f->n_said, 0);
+}
+
+static void test_servers_that_gave_the_node_up_early_are_named(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f);
+    pass(f, 11 * SEC);
+    fake_server_set_node_status(f->a, "down");
+    pass(f, 10 * SEC);
+    assert_int_equal(f->n_said, 1);
+    assert_string_equal(f->said[0], "Servers had given this node up before its heartbeat");
+    assert_string_equal(strmap_get(&f->details, "given_up"), "true");
+}
+
+static void test_clock_jump_leaves_beats_alone_and_shown_times_right(void **state)
+{
+    struct fixture *f = *state;
+    int64_t shown;
+
+    start(f);
+    pass(f, 12 * SEC);
+    shown = status(f).beat_wall_ns;
+    clock_fake_jump(-86400 * (int64_t)SEC);
+    assert_int_equal(shown - status(f).beat_wall_ns, 86400 * (int64_t)SEC);
+    fake_server_reset_calls(f->a);
+    pass(f, 30 * SEC);
+    clock_fake_jump(2 * 86400 * (int64_t)SEC);
+    pass(f, 30 * SEC);
+    assert_int_equal(n_beats(f), 6);
+    assert_int_equal(f->n_said, 0);
+}
+
+/* --- identity trouble is told once each --- */
+
+static void test_identity_trouble_is_told_once_per_occurrence(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_server_set_strict(f->a, true);
+    fake_server_set_identity(f->a, "ey.J.wt");
+    start(f);
+    fake_server_set_identity(f->a, NULL);
+    pass(f, 60 * SEC);
+    assert_int_equal(f->n_said, 1);
+    assert_string_equal(f->said[0],
+                        "Signed identity is not accepted any more, using the node's secret");
+    fake_server_forget(f->a);
+    pass(f, 60 * SEC);
+    assert_int_equal(f->n_said, 2);
+    assert_string_equal(f->said[1], "Servers did not know this node, registering again");
+    fake_server_set_secret(f->a, "99999999-1111-2222-3333-444455556666");
+    pass(f, 300 * SEC);
+    assert_int_equal(status(f).state, SESSION_REFUSED);
+    assert_int_equal(f->n_said, 4);
+    assert_string_equal(f->said[3], "Servers refuse this node: they know it by another secret");
+    assert_null(strstr(strmap_get(&f->details, "error"), SECRET));
+}
+
 static void test_no_servers_at_all(void **state)
 {
     struct fixture *f = *state;
@@ -590,6 +831,17 @@ int main(void)
         TEST(test_without_a_leader_it_is_tried_again_soon),
         TEST(test_failed_beats_come_back_before_the_grace_is_over),
         TEST(test_advertised_servers_out_of_reach_do_not_cut_us_off),
+        TEST(test_silent_server_costs_no_deadline),
+        TEST(test_first_answer_counts_whoever_gives_it),
+        TEST(test_only_server_is_asked_again_over_another_connection),
+        TEST(test_silent_only_server_is_not_buried_in_calls),
+        TEST(test_servers_to_choose_from_make_beats_go_out_earlier),
+        TEST(test_late_beat_is_an_event_with_its_steps),
+        TEST(test_stopped_process_is_explained_with_the_time_it_stood_still),
+        TEST(test_woken_process_beats_at_once_and_says_nothing_when_in_time),
+        TEST(test_servers_that_gave_the_node_up_early_are_named),
+        TEST(test_clock_jump_leaves_beats_alone_and_shown_times_right),
+        TEST(test_identity_trouble_is_told_once_per_occurrence),
         TEST(test_no_servers_at_all),
         cmocka_unit_test(test_server_addresses_are_read_as_nomad_reads_them),
     };
