@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "codec/mp.h"
 #include "model/methods.h"
+#include "model/rpc_client.h"
 #include "model/texts.h"
 
 static void fill_meta(const struct mirror *m, struct view_meta *meta)
@@ -264,7 +265,18 @@ static bool view_is_this_agent(void *impl, const char *node_id, const char *serv
     return str_empty(server_id) && str_eq(node_id, m->o.node_id);
 }
 
+static int view_monitor(void *impl, const struct monitor_request *q, struct view_stream *ret,
+                        struct err *e)
+{
+    const struct mirror *m = impl;
+
+    if (!str_empty(q->node_id) && !str_empty(q->server_id))
+        return err_set_status(e, -EINVAL, 400, "Cannot target node and server simultaneously");
+    return fwd_monitor(&m->fwd, q, ret, e);
+}
+
 const struct view_ops mirror_ops = {
+    .monitor = view_monitor,
     .metrics = view_metrics,
     .is_this_agent = view_is_this_agent,
     .open = view_open,

@@ -11,6 +11,8 @@
 #include "api/view.h"
 #include "wire/pool.h"
 
+struct monitor_request;
+
 struct fwd_opts {
     struct loop *loop;
     struct pool *pool;
@@ -24,3 +26,6 @@ struct fwd_opts {
  * op that said -EINPROGRESS; ops->close releases the view and calls off what is under way.  q is
  * borrowed until then. */
 const struct view *fwd_open(const struct fwd_opts *o, const struct ask *q, struct view_wait *w);
+/* the log of another agent, through a server (api/view.h, monitor) */
+int fwd_monitor(const struct fwd_opts *o, const struct monitor_request *q, struct view_stream *ret,
+                struct err *e) _must_check_;

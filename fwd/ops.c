@@ -208,7 +208,8 @@ static int fwd_call(void *impl, const struct method *m, const void *request, voi
     struct query_meta q = {0};
     int r;
 
-    r = fwd_ask(f, m->name, m->request, request, m->flags & METHOD_WRITE ? 0 : POOL_READ, e);
+    r = fwd_ask(f, method_server_name(m), m->request, request,
+                m->flags & METHOD_WRITE ? 0 : POOL_READ, e);
     if (r < 0)
         return r;
     tell_write(f, m, request);

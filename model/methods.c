@@ -45,6 +45,11 @@ const struct method methods[M_MAX] = {
 };
 /* clang-format on */
 
+const char *method_server_name(const struct method *m)
+{
+    return m->id == M_ALLOCATIONS_GC_ALL ? "ClientAllocations.GarbageCollectAll" : m->name;
+}
+
 const struct method *method_find(const char *name)
 {
     size_t lo = 0, hi = M_MAX;

@@ -54,5 +54,8 @@ struct method {
 };
 
 extern const struct method methods[M_MAX];
+/* The name by which servers know a method of agents: calls about allocations have a service of
+ * another name there.  Borrowed, static. */
+const char *method_server_name(const struct method *m);
 /* NULL when there is none */
 const struct method *method_find(const char *name);
