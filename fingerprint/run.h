@@ -6,7 +6,7 @@
  *
  * One bad row costs the others nothing: when the shared child ends at it, or has waited for it for
  * a moment (late), those behind it go to another child.  What failed is tried again soon, then less
- * and less often, until it is back at its period; what hung, as soon as its child is gone.
+ * and less often, every 15 s in the end; what hung, as soon as its child is gone.
  */
 #pragma once
 
@@ -33,9 +33,9 @@ struct probe_status {
     /* what the last attempt sent, or this one has sent so far, before it was whole (borrowed), or
      * NULL */
     const struct fp *partial;
-    bool stale; /* fp is older than the last attempt */
-    bool late;           /* takes much longer than fast probes do: not worth waiting for */
-    uint64_t fp_at_ns;   /* CLOCK_BOOTTIME when fp came in */
+    bool stale;        /* fp is older than the last attempt */
+    bool late;         /* takes much longer than fast probes do: not worth waiting for */
+    uint64_t fp_at_ns; /* CLOCK_BOOTTIME when fp came in */
     uint64_t tried_at_ns;
     int64_t took_us;    /* of the last attempt */
     const char *reason; /* why state is not GOOD; "" otherwise */
