@@ -98,6 +98,7 @@ class Tap(Listener):
     def __init__(self, target):
         self.target = target
         self.lost = set()
+        self.registrations = 0
         super().__init__()
 
     def serve(self, c):
@@ -131,6 +132,7 @@ class Tap(Listener):
                 pass
 
     def _look_up(self, data):
+        self.registrations += data.count(b'Node.Register')
         for _ in range(data.count(b'Node.UpdateStatus')):
             self.beats.arrived()
 
