@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/allocs.h"
+#include "agent/audit.h"
 #include "agent/backcalls.h"
 #include "agent/clocks.h"
 #include "agent/collect.h"
@@ -68,6 +69,7 @@ struct agent {
     struct allocs *allocs;
     struct mirror *mirror;
     struct api *api;
+    struct audit *audit;
     char *socket_path; /* of the unix socket; NULL = none */
     struct timer first, trim, reloaded;
     uint64_t reload_ns; /* CLOCK_BOOTTIME of the last reload that the probes have to follow */
@@ -525,7 +527,9 @@ static int make_api(struct agent *a, int listen_fd, struct err *e)
                                         .view = mirror_view(a->mirror),
                                         .response_headers = &a->conf->response_headers,
                                         .max_conns_per_client =
-                                            (unsigned)MAX(a->conf->http_max_conns_per_client, 0)});
+                                            (unsigned)MAX(a->conf->http_max_conns_per_client, 0),
+                                        .on_write = audit_write,
+                                        .arg = a->audit});
     r = api_listen(a->api, listen_fd, e);
     if (r < 0)
         return err_wrap(e, r, "HTTP API on %s", a->http_bound);
@@ -550,6 +554,7 @@ static int build(struct agent *a, const char *probe_path, struct err *e)
     }
     make_probes(a, probe_path);
     make_session(a, probe_path);
+    a->audit = audit_new(a->loop, probe_path);
     return make_api(a, fd, e);
 }
 
@@ -584,6 +589,7 @@ struct agent *agent_free(struct agent *a)
     defer_stop(&a->merge);
     socket_remove(a->socket_path);
     (void)api_free(a->api);
+    (void)audit_free(a->audit);
     (void)mirror_free(a->mirror);
     (void)allocs_free(a->allocs);
     (void)notice_free(a->notice);

@@ -8,6 +8,7 @@
 #include "api/quote.h"
 #include "api/routes.h"
 #include "api/url.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -110,17 +111,6 @@ static int read_bool(const char *name, const char *value, bool *ret, struct err 
                           name, value, quoted);
 }
 
-/* hclog's names; blanks around them and their case do not matter */
-static bool is_log_level(const char *name)
-{
-    static const char *const names[] = {"trace", "debug", "info", "warn", "error", "off"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strcasecmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
 /* command/agent/agent_endpoint.go AgentMonitor, in its order */
 static int read_log_params(struct ask *q, const struct raw *raw, struct err *e)
 {
@@ -131,8 +121,9 @@ static int read_log_params(struct ask *q, const struct raw *raw, struct err *e)
         {"log json", offsetof(struct raw, log_json), offsetof(struct ask, log_json)},
         {"plain",    offsetof(struct raw, plain),    offsetof(struct ask, plain)   },
     };
+    enum log_level level;
 
-    if (!str_empty(q->log_level) && !is_log_level(q->log_level))
+    if (!str_empty(q->log_level) && log_level_parse(q->log_level, &level) < 0)
         return err_set_status(e, -EINVAL, 400, "Unknown log level: %s", q->log_level);
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         const char *value = *(const char *const *)((const char *)raw + options[i].value);

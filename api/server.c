@@ -176,12 +176,21 @@ static void start(struct api *a, struct http_exchange *x, const struct ask *take
     pending_run(w, false);
 }
 
-/* One line for each write that was understood, by whomever, allowed or not; without the query,
- * which may hold what is nobody's business. */
-static void audit(const struct http_request *hq, int status)
+static void write_line(const struct api_write *w)
+{
+    if (w->peer_is_unix)
+        log_info("API write", KV("method", w->method), KV("path", w->path), KV("peer", w->peer),
+                 KI("uid", w->peer_uid));
+    else
+        log_info("API write", KV("method", w->method), KV("path", w->path), KV("peer", w->peer));
+}
+
+/* each write that was understood, by whomever, allowed or not */
+static void audit(const struct api *a, const struct http_request *hq, int status)
 {
     static const char *const reads[] = {"GET", "HEAD", "OPTIONS"};
     _cleanup_free_ char *path = NULL;
+    struct api_write w;
 
     for (size_t i = 0; i < ARRAY_LEN(reads); i++)
         if (str_eq(hq->method, reads[i]))
@@ -189,11 +198,11 @@ static void audit(const struct http_request *hq, int status)
     if (status == 301 || status == 404 || status == 405)
         return;
     path = xstrndup(hq->path, strnlen(hq->path, AUDIT_PATH_MAX));
-    if (hq->peer_is_unix)
-        log_info("API write", KV("method", hq->method), KV("path", path), KV("peer", hq->peer),
-                 KI("uid", hq->peer_uid));
+    w = (struct api_write){hq->method, path, hq->peer, hq->peer_is_unix, hq->peer_uid};
+    if (a->opts.on_write)
+        a->opts.on_write(a->opts.arg, &w);
     else
-        log_info("API write", KV("method", hq->method), KV("path", path), KV("peer", hq->peer));
+        write_line(&w);
 }
 
 static void on_request(void *arg, struct http_exchange *x, const struct http_request *hq)
@@ -205,7 +214,7 @@ static void on_request(void *arg, struct http_exchange *x, const struct http_req
 
     reply_init(&r);
     later = dispatch_route(hq, &q, &r) == 0;
-    audit(hq, later ? 0 : r.status);
+    audit(a, hq, later ? 0 : r.status);
     if (later) {
         reply_done(&r);
         start(a, x, &q);

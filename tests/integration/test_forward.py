@@ -297,11 +297,10 @@ class UnixSocket(ProgramCase):
         self.assertEqual(self.curl(path, '/v1/agent/reload', 'PUT', NOBODY), (403, 'Permission denied'))
         self.assertEqual(http_get(a.http, '/v1/agent/reload', 'PUT')[::2], (403, 'Permission denied'))
         self.assertEqual(self.curl(path, '/v1/agent/reload', 'PUT')[0], 200)
-        lines = [line for line in a.log().splitlines() if 'API write' in line]
-        self.assertEqual(len(lines), 3, lines)
-        for line, who in zip(lines, (f'uid={NOBODY}', 'peer=127.0.0.1:', 'uid=0')):
-            self.assertIn('method=PUT path=/v1/agent/reload', line)
-            self.assertIn(who, line)
+        # one line each; a name is looked up first
+        for who in (f'peer=unix uid={NOBODY} user=nobody', 'peer=127.0.0.1:', 'peer=unix uid=0 user=root'):
+            wait_until(who, lambda text=f'API write method=PUT path=/v1/agent/reload {who}': a.log().count(text) == 1)
+        self.assertEqual(a.log().count('API write'), 3)
         status, out, err = run_cli('node', 'status', f'-address=unix://{path}')
         self.assertEqual(status, 0, err)
         self.assertIn(a.node_id()[:8], out)
