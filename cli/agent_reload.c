@@ -81,6 +81,10 @@ static int show(const struct client_reply *reply, bool json, struct err *e)
     struct reloaded r = {0};
     int code;
 
+    if (reply->body.len == 0) { /* Nomad's own agents say no more than that */
+        (void)puts("Configuration reloaded");
+        return EXIT_DONE;
+    }
     if (js_decode(&desc_reloaded, buf_str(&reply->body), reply->body.len, &r, e) < 0) {
         ops_clear(&desc_reloaded, &r);
         return err_wrap(e, -EPROTO, "cannot read the answer");

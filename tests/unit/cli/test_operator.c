@@ -288,6 +288,9 @@ static void test_agent_reload_tells_what_came_of_it(void **state)
          "{\"Applied\":[\"client.meta\",\"log_level\"],\"NeedsRestart\":[\"name\"],"
          "\"Warnings\":[\"x.hcl:1:1: y\"],\"Errors\":[]}"},
     };
+    static const struct canned_answer nomad[] = {
+        {"PUT /v1/agent/reload", 200, ""},
+    };
     static const struct canned_answer same[] = {
         {"PUT /v1/agent/reload", 200,
          "{\"Applied\":[],\"NeedsRestart\":[],\"Warnings\":[],\"Errors\":[]}"},
@@ -312,6 +315,13 @@ static void test_agent_reload_tells_what_came_of_it(void **state)
     assert_string_equal(c.out, "Configuration reloaded, nothing has changed\n");
     run(&c, "agent", "reload", "-json", address);
     assert_true(str_starts(c.out, "{\n    \"Applied\": [],\n"));
+    stop(&s);
+    free(address);
+    serve(&s, nomad, 1);
+    address = xasprintf("-address=%s", s.http.url);
+    run(&c, "agent", "reload", address);
+    assert_string_equal(c.out, "Configuration reloaded\n");
+    assert_int_equal(c.status, 0);
     stop(&s);
 }
 
