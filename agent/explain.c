@@ -264,6 +264,10 @@ int explain_json(struct buf *b, const struct explain_facts *f, const char *name,
     if (f->flap)
         flap_names(f->flap, f->now_ns, &flapping, &n_flapping);
     buf_add_byte(b, '{');
+    if (f->beats && !*name) {
+        put_key(b, "Beats");
+        late_json(f->beats, b);
+    }
     put_strv(b, "Flapping", flapping, n_flapping);
     strv_done(&flapping, &n_flapping);
     put_str(b, "NodeID", f->node_id);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "agent/flap.h"
+#include "agent/late.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "fingerprint/run.h"
@@ -14,7 +15,8 @@
 struct explain_facts {
     const char *node_id;
     const struct probe_run *probes;
-    const struct flap *flap; /* NULL: nothing flaps */
+    const struct flap *flap;  /* NULL: nothing flaps */
+    const struct late *beats; /* NULL: none is kept */
     uint64_t now_ns;
 };
 /* name "": everything.  -ENOENT with status 404 and names that are near when nothing is called so;

@@ -206,13 +206,16 @@ static int view_agent_health(void *impl, const char *type, struct buf *ret)
 static int view_fingerprint(void *impl, const char *explain, struct buf *ret, struct err *e)
 {
     struct mirror *m = impl;
+    struct session_status st;
 
     if (!*m->o.probes)
         return err_set_status(e, -EAGAIN, 503, "the probes have not been started yet");
+    session_status(m->o.session, &st);
     return explain_json(ret,
                         &(struct explain_facts){.node_id = m->o.node_id,
                                                 .probes = *m->o.probes,
                                                 .flap = m->o.flap,
+                                                .beats = st.beats,
                                                 .now_ns = clock_boot_ns()},
                         explain, e);
 }

@@ -154,8 +154,8 @@ class Inside(StressCase):
         self.assertRegex(steps, r'(stopped|starved of CPU)[a-z ]* \d+\.\d s.*answered')
         stop = self.event(srv, node_id, 'Agent was ')
         self.assertGreaterEqual(float(stop['Details']['seconds']), GRACE)
-        beats = get_json(agt.http, '/v1/agent/self')['stats']['client']
-        self.assertEqual(beats['registration'], 'registered')
+        beats = get_json(agt.http, '/v1/agent/fingerprint')['Beats']
+        self.assertTrue([b for b in beats if b['LateMs'] > 1000 * GRACE and b['Server'] == f'127.0.0.1:{tap.rpc}'], beats)
 
     def test_stopped_for_a_moment_is_not_late(self):
         srv, tap = self.tapped()
@@ -256,7 +256,6 @@ class TwoServers(StressCase):
             s.mute = True
             return lambda: setattr(s, 'mute', False)
         agt, a, b = self.over(mute)
-        self.assertEqual(len(a.registered) + len([n for n in b.registered if n]), len(a.registered + b.registered))
         self.assertEqual(get_json(agt.http, '/v1/agent/self')['stats']['client']['registration'], 'registered')
 
     def test_server_that_goes_away(self):
