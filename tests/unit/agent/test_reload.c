@@ -72,6 +72,8 @@ static int setup(void **state)
 
     assert_int_equal(fixture_setup(&fixture), 0);
     w->f = fixture;
+    if (!w->f)
+        return -1;
     w->config_path = xasprintf("%s/agent.hcl", w->f->dir);
     w->port = free_port();
     *state = w;
