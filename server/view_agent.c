@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/members.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "codec/js.h"
 #include "codec/ops.h"
@@ -36,6 +37,11 @@ static void add_raw(struct buf *b, const char *key, const char *json)
     buf_add_byte(b, ',');
     put_key(b, key);
     buf_add_str(b, json);
+}
+
+static void add_bool(struct buf *b, const char *key, bool value)
+{
+    add_raw(b, key, value ? "true" : "false");
 }
 
 static void add_i64(struct buf *b, const char *key, int64_t value)
@@ -104,6 +110,14 @@ static void put_server_block(struct buf *b, const struct conf *c)
     buf_add_byte(b, '}');
 }
 
+/* Nomad prints these as text: "5s" */
+static void add_duration(struct buf *b, const char *key, int64_t ns)
+{
+    _cleanup_free_ char *text = format_duration(ns);
+
+    add_str(b, key, text);
+}
+
 static void put_config(struct buf *b, const struct server *s)
 {
     const struct conf *c = s->conf;
@@ -115,18 +129,22 @@ static void put_config(struct buf *b, const struct server *s)
     add_raw(b, "Client", "{\"Enabled\":false}");
     add_str(b, "DataDir", c->data_dir);
     add_str(b, "Datacenter", c->datacenter);
-    add_raw(b, "DevMode", "false");
+    add_bool(b, "DevMode", c->dev);
     add_raw(b, "DisableUpdateCheck", "true");
-    add_raw(b, "EnableDebug", "false");
+    add_bool(b, "EnableDebug", c->enable_debug);
     put_files(b, c);
     buf_add_byte(b, ',');
     put_key(b, "HTTPAPIResponseHeaders");
     js_map(b, &c->response_headers);
     buf_add_str(b, ",\"Limits\":{\"HTTPMaxConnsPerClient\":");
     buf_printf(b, "%" PRId64, c->http_max_conns_per_client);
+    add_duration(b, "HTTPSHandshakeTimeout", c->https_handshake_timeout);
+    add_duration(b, "RPCHandshakeTimeout", c->rpc_handshake_timeout);
     add_i64(b, "RPCMaxConnsPerClient", c->rpc_max_conns_per_client);
     buf_add_byte(b, '}');
-    add_raw(b, "LogJson", c->log_json ? "true" : "false");
+    add_bool(b, "LeaveOnInt", c->leave_on_interrupt);
+    add_bool(b, "LeaveOnTerm", c->leave_on_terminate);
+    add_bool(b, "LogJson", c->log_json);
     add_str(b, "LogLevel", c->log_level);
     add_str(b, "NodeName", c->name);
     add_str(b, "Region", c->region);

@@ -184,23 +184,28 @@ static void test_agent_self_has_what_clients_read(void **state)
     static const struct {
         const char *keys, *value;
     } rows[] = {
-        {"config/Region",                 "global"        },
-        {"config/Datacenter",             "dc1"           },
-        {"config/Server/Enabled",         "true"          },
-        {"config/Client/Enabled",         "false"         },
-        {"config/ACL/Enabled",            "false"         },
-        {"config/UI/ShowCLIHints",        "false"         },
-        {"config/Version/Version",        "1.10.5"        },
-        {"config/AdvertiseAddrs/RPC",     "127.0.0.1:4647"},
-        {"member/Name",                   "srv-a.global"  },
-        {"member/Addr",                   "127.0.0.1"     },
-        {"member/Tags/build",             "1.10.5+picket" },
-        {"stats/nomad/leader_addr",       "127.0.0.1:4647"},
-        {"stats/nomad/server",            "true"          },
-        {"stats/raft/applied_index",      "2"             },
-        {"stats/picket/nodes",            "1"             },
-        {"stats/picket/heartbeat_timers", "1"             },
-        {"stats/runtime/kernel.name",     "linux"         },
+        {"config/Region",                     "global"        },
+        {"config/Datacenter",                 "dc1"           },
+        {"config/Server/Enabled",             "true"          },
+        {"config/Client/Enabled",             "false"         },
+        {"config/ACL/Enabled",                "false"         },
+        {"config/EnableDebug",                "true"          },
+        {"config/LeaveOnInt",                 "true"          },
+        {"config/LeaveOnTerm",                "false"         },
+        {"config/DevMode",                    "false"         },
+        {"config/Limits/RPCHandshakeTimeout", "7s"            },
+        {"config/UI/ShowCLIHints",            "false"         },
+        {"config/Version/Version",            "1.10.5"        },
+        {"config/AdvertiseAddrs/RPC",         "127.0.0.1:4647"},
+        {"member/Name",                       "srv-a.global"  },
+        {"member/Addr",                       "127.0.0.1"     },
+        {"member/Tags/build",                 "1.10.5+picket" },
+        {"stats/nomad/leader_addr",           "127.0.0.1:4647"},
+        {"stats/nomad/server",                "true"          },
+        {"stats/raft/applied_index",          "2"             },
+        {"stats/picket/nodes",                "1"             },
+        {"stats/picket/heartbeat_timers",     "1"             },
+        {"stats/runtime/kernel.name",         "linux"         },
     };
     struct harness *h = *state;
     _cleanup_buf_ struct buf b = BUF_INIT(MIB);
@@ -208,6 +213,8 @@ static void test_agent_self_has_what_clients_read(void **state)
     struct err e;
 
     harness_ready(h, 1);
+    h->conf.enable_debug = h->conf.leave_on_interrupt = true; /* as in force, not as once read */
+    h->conf.rpc_handshake_timeout = 7 * (int64_t)NSEC_PER_SEC;
     assert_int_equal(h->server->view.ops->agent_self(h->server, &b, &e), 0);
     o = json_tokener_parse(buf_str(&b));
     assert_non_null(o);
