@@ -69,6 +69,12 @@ class AgentAlone(ProgramCase):
     def setUp(self):
         self.a = self.agent([], client='meta { rack = "r1" zone = "z" }',
                             extra='telemetry { prometheus_metrics = true }').start().wait_api()
+        self.wait_probes()
+
+    def wait_probes(self):
+        wait_until('every probe has answered', lambda: all(
+            p['State'] != 'never' for p in self.get('/v1/agent/fingerprint')['Probes']))
+        wait_until('there is a node', lambda: http_get(self.a.http, f'/v1/node/{self.a.node_id()}')[0] == 200)
 
     def get(self, target):
         return get_json(self.a.http, target)
@@ -113,6 +119,7 @@ class AgentAlone(ProgramCase):
         self.assertNotIn('zone', json.loads(body)['Meta'])
         self.a.kill()
         self.a.start().wait_api()
+        self.wait_probes()
         m = self.get('/v1/client/metadata')
         self.assertEqual(m['Dynamic'], {'new': '1', 'zone': None})
         self.assertEqual(m['Static']['zone'], 'z')
