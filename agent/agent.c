@@ -1,6 +1,5 @@
 #include "agent/agent.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -375,22 +374,11 @@ static int on_reload_asked(void *arg, struct buf *ret)
 static int on_set_servers(void *arg, const char *const *v, size_t n, struct err *e)
 {
     struct agent *a = arg;
-    char **list = NULL;
-    size_t n_list = 0;
+    int r = servers_use(a->servers, v, n, e);
 
-    for (size_t i = 0; i < n; i++) {
-        _cleanup_free_ char *host = NULL, *port = NULL;
-
-        if (servers_split(v[i], &host, &port, e) < 0) {
-            e->status = 400;
-            strv_done(&list, &n_list);
-            return -EINVAL;
-        }
-        strv_add(&list, &n_list, v[i]);
-    }
-    servers_set_configured(a->servers, list, n_list);
-    strv_done(&list, &n_list);
-    return 0;
+    if (r < 0)
+        e->status = 400;
+    return r;
 }
 
 static void on_meta(void *arg)

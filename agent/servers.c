@@ -243,6 +243,45 @@ void servers_set_configured(struct servers *sv, char *const *configured, size_t 
     resolve_all(sv);
 }
 
+static void learn(struct servers *sv, char **take_list, size_t n)
+{
+    strv_done(&sv->learned, &sv->n_learned);
+    sv->learned = take_list;
+    sv->n_learned = n;
+    apply(sv);
+}
+
+int servers_use(struct servers *sv, const char *const *v, size_t n, struct err *e)
+{
+    char **given = NULL, **literal = NULL;
+    size_t n_given = 0, n_literal = 0;
+    bool all = true;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        _cleanup_free_ char *host = NULL, *port = NULL, *address = NULL;
+
+        r = servers_split(v[i], &host, &port, e);
+        if (r < 0)
+            break;
+        address = literal_address(host, port);
+        add_new(&given, &n_given, v[i]);
+        add_new(&literal, &n_literal, address);
+        all = all && address;
+    }
+    if (r == 0 && all && n_literal > 0) {
+        sv->together = false;
+        sv->failed = 0;
+        learn(sv, steal_ptr(&literal), n_literal);
+        n_literal = 0;
+    } else if (r == 0 && n_given > 0) {
+        servers_set_configured(sv, given, n_given);
+    }
+    strv_done(&given, &n_given);
+    strv_done(&literal, &n_literal);
+    return r;
+}
+
 void servers_learned(struct servers *sv, const struct node_server_info *v, size_t n)
 {
     char **list = NULL;
@@ -259,12 +298,8 @@ void servers_learned(struct servers *sv, const struct node_server_info *v, size_
         address = addr_format(&a, len);
         add_new(&list, &n_list, address);
     }
-    if (n_list == 0)
-        return;
-    strv_done(&sv->learned, &sv->n_learned);
-    sv->learned = list;
-    sv->n_learned = n_list;
-    apply(sv);
+    if (n_list > 0)
+        learn(sv, list, n_list);
 }
 
 void servers_reachable(struct servers *sv)

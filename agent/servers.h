@@ -30,6 +30,11 @@ DEFINE_CLEANUP(struct servers, servers_free)
 /* Another configuration (a reload): what the operator lists now is used alone until a server lists
  * others. */
 void servers_set_configured(struct servers *sv, char *const *configured, size_t n);
+/* A list that an operator gives at run time, "host[:port]" each: used from now on, and like a
+ * server's own list never alone for good: when none of it can be reached, the configured ones are
+ * used as well.  Names among them take the place of the configured ones instead.  -EINVAL with a
+ * sentence; nothing is changed then. */
+int servers_use(struct servers *sv, const char *const *v, size_t n, struct err *e) _must_check_;
 /* the list of a reply; an empty one changes nothing */
 void servers_learned(struct servers *sv, const struct node_server_info *v, size_t n);
 void servers_reachable(struct servers *sv);   /* a server has answered */

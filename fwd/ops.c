@@ -1,5 +1,6 @@
 /* The questions of a view as RPC (fact: http-api 4 and 10, rpc-wire 8). */
 #include <errno.h>
+#include <string.h>
 
 #include "api/members.h"
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 #include "model/methods.h"
 #include "model/rpc_types.h"
 #include "model/rpc_write.h"
+#include "model/texts.h"
 
 enum { CUT_STEP = 64 }; /* items before the clock is looked at: 100 us */
 
@@ -201,6 +203,16 @@ static void tell_write(struct fwd *f, const struct method *m, const void *reques
     ops_clear(&desc_node_write_request, &about);
 }
 
+/* command/agent/stats_endpoint.go and its kin: what a client agent answers by 404 */
+static void not_found(const struct method *m, struct err *e)
+{
+    if (!(m->flags & METHOD_CLIENT))
+        return;
+    if (strstr(e->text, TEXT_NO_PATH_TO_NODE) ||
+        (m->id == M_CLIENT_STATS && strstr(e->text, "Unknown node")))
+        e->status = 404;
+}
+
 static int fwd_call(void *impl, const struct method *m, const void *request, void *ret_reply,
                     struct view_meta *meta, struct err *e)
 {
@@ -210,6 +222,8 @@ static int fwd_call(void *impl, const struct method *m, const void *request, voi
 
     r = fwd_ask(f, method_server_name(m), m->request, request,
                 m->flags & METHOD_WRITE ? 0 : POOL_READ, e);
+    if (r < 0 && r != -EINPROGRESS)
+        not_found(m, e);
     if (r < 0)
         return r;
     tell_write(f, m, request);

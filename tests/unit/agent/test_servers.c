@@ -215,6 +215,48 @@ static void test_another_configuration_forgets_what_was_learned(void **state)
     assert_int_equal(count(n), 1);
 }
 
+/* by hand, at run time: alone while it does, never for good */
+static void test_a_list_by_hand(void **state)
+{
+    static const char *const configured[] = {"10.0.0.1:4647"};
+    static const char *const hand[] = {"10.0.0.8", "[fd00::1]:5647", "10.0.0.8:4647"};
+    static const char *const bad[] = {"10.0.0.9", ":x"};
+    struct names *n = *state;
+    struct err e = {0};
+
+    open_servers(n, configured, 1);
+    assert_int_equal(servers_use(n->f->servers, bad, 2, &e), -EINVAL);
+    assert_string_equal(e.text, "\":x\" is no server address: host[:port]");
+    assert_true(has(n, "10.0.0.1:4647"));
+    assert_int_equal(count(n), 1);
+    assert_int_equal(servers_use(n->f->servers, hand, 3, &e), 0);
+    assert_int_equal(count(n), 2);
+    assert_true(has(n, "10.0.0.8:4647"));
+    assert_true(has(n, "[fd00::1]:5647"));
+    for (int i = 0; i < 3; i++)
+        servers_unreachable(n->f->servers);
+    assert_int_equal(count(n), 3); /* the configured one is back */
+    assert_true(has(n, "10.0.0.1:4647"));
+    assert_int_equal(servers_use(n->f->servers, hand, 1, &e), 0);
+    assert_int_equal(count(n), 1);
+}
+
+static void test_a_list_by_hand_with_names(void **state)
+{
+    static const char *const configured[] = {"10.0.0.1:4647"};
+    static const char *const hand[] = {"server.example:4747", "10.0.0.7"};
+    struct names *n = *state;
+    struct err e = {0};
+
+    open_servers(n, configured, 1);
+    put_name(n, "10.0.0.4:4747\n");
+    assert_int_equal(servers_use(n->f->servers, hand, 2, &e), 0);
+    wait_for(n, 2);
+    assert_true(has(n, "10.0.0.4:4747"));
+    assert_true(has(n, "10.0.0.7:4647"));
+    assert_false(has(n, "10.0.0.1:4647"));
+}
+
 static void test_list_without_end_is_cut(void **state)
 {
     struct node_server_info learned[200] = {0};
@@ -241,6 +283,8 @@ int main(void)
         TEST(test_learned_list_replaces_the_configured_one),
         TEST(test_learned_list_out_of_reach_gets_the_configured_one_back),
         TEST(test_another_configuration_forgets_what_was_learned),
+        TEST(test_a_list_by_hand),
+        TEST(test_a_list_by_hand_with_names),
         TEST(test_list_without_end_is_cut),
     };
 

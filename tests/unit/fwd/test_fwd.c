@@ -575,6 +575,37 @@ static void test_a_write_that_failed_is_not_told(void **state)
     assert_int_equal(f->calls, 1);
 }
 
+/* which failures are 404 on a client agent; the texts stay */
+static void test_what_is_not_found(void **state)
+{
+    static const struct {
+        enum method_id method;
+        const char *fail;
+        int status;
+    } rows[] = {
+        {M_CLIENT_STATS,   "Unknown node x",  404},
+        {M_CLIENT_STATS,   "No path to node", 404},
+        {M_NODE_META_READ, "No path to node", 404},
+        {M_NODE_META_READ, "Unknown node x",  0  },
+        {M_NODE_EVALUATE,  "No path to node", 0  },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct method *m = &methods[rows[i].method];
+        _cleanup_free_ void *request = xcalloc(1, m->request->size);
+        _cleanup_free_ void *reply = xcalloc(1, m->reply->size);
+        int r;
+
+        f->fail = rows[i].fail;
+        (void)open_view(f, "", "");
+        ask_until(f, r, f->v->ops->call(f->v->impl, m, request, reply, &f->meta, &f->e));
+        assert_true(r < 0);
+        assert_int_equal(f->e.status, rows[i].status);
+        assert_true(str_starts(f->e.text, "rpc error: "));
+    }
+}
+
 /* it may have been done: sending it again could do it twice */
 static void test_a_write_is_not_repeated_when_the_connection_is_lost(void **state)
 {
@@ -709,6 +740,7 @@ int main(void)
         TEST(test_members_as_json),
         TEST(test_a_write_is_sent_once_and_told),
         TEST(test_a_write_that_failed_is_not_told),
+        TEST(test_what_is_not_found),
         TEST(test_a_write_is_not_repeated_when_the_connection_is_lost),
         TEST(test_no_servers),
         TEST(test_a_server_that_is_gone),
