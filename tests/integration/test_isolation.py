@@ -7,6 +7,7 @@ for picket-probe: it does what the file "mode" says when it comes to the row in 
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -27,6 +28,16 @@ RAW_EXEC = '''
     "driver.raw_exec.enable" = "1"
     "test.round" = "0"
   }'''
+
+
+def contained():
+    """whether children of the agent get a PID namespace: privileged, and no build for ThreadSanitizer"""
+    with open(os.path.join(BIN, 'picketd'), 'rb') as f:
+        tsan = b'__tsan_init' in f.read()
+    return not tsan and subprocess.run(['unshare', '-p', 'true'], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+CONTAINED = contained()
 
 WRAPPER = '''#!/bin/sh
 D='%(dir)s'
@@ -148,7 +159,7 @@ class IsolationCase(ProgramCase):
     def driver(self, srv, lab, name='raw_exec'):
         return srv.node(lab.node_id())['Drivers'].get(name)
 
-    def healthy(self, srv, lab, name='raw_exec', seconds=60):
+    def healthy(self, srv, lab, name='raw_exec', seconds=150):
         return wait_until(f'{name} healthy', lambda: (self.driver(srv, lab, name) or {}).get('Healthy'), seconds)
 
     def nothing_is_left(self, lab):
@@ -175,19 +186,26 @@ class BadProbe(IsolationCase):
         'memory': ('failed', 'needs more than 128 MB of memory; last step: about to memory'),
     }
 
-    def stop_when_asleep(self, lab):
-        """the process has to be stopped from outside: inside it is the first of its namespace"""
-        path = os.path.join(lab.dir, 'pid')
-        wait_until('it sleeps', lambda: os.path.exists(path))
-        with open(path, encoding='ascii') as f:
-            os.kill(int(f.read()), signal.SIGSTOP)
+    def stop_what_sleeps(self, lab):
+        """processes have to be stopped from outside: inside each is the first of its namespace"""
+        path, last = os.path.join(lab.dir, 'pid'), None
+        while lab.proc.poll() is None:
+            try:
+                with open(path, encoding='ascii') as f:
+                    pid = f.read()
+                if pid != last:
+                    os.kill(int(pid), signal.SIGSTOP)
+                last = pid
+            except OSError:
+                pass  # not there yet, or not any more
+            time.sleep(0.02)
 
     def test_every_cause_has_its_reason_and_hurts_nobody(self):
         srv = self.start_server()
         labs = {}
         for cause in self.CAUSES:
             labs[cause] = self.lab([srv], client=RAW_EXEC, mode='sleep' if cause == 'stopped' else cause).start()
-        self.stop_when_asleep(labs['stopped'])
+        threading.Thread(target=self.stop_what_sleeps, args=[labs['stopped']], daemon=True).start()
         for cause, lab in labs.items():
             with self.subTest(cause=cause):
                 lab.wait_api()
@@ -196,34 +214,27 @@ class BadProbe(IsolationCase):
                 # the rows before and behind it in the same child
                 for key in ('cpu.arch', 'memory.totalbytes', 'kernel.name', 'nomad.version'):
                     wait_until(key, lambda k=key, n=node: k in srv.node(n['ID'])['Attributes'])
-                row = lab.wait_row(lambda p, s=state: p['State'] == s)
-                if cause != 'stopped':  # the next attempt sleeps only
-                    self.assertRegex(row['Reason'], reason)
-                    self.assertIsNone(row['AgeMs'])
-                    told = wait_until('the server is told', lambda l=lab: (self.driver(srv, l) or {}).get('HealthDescription'))
+                row = lab.wait_row(lambda p, s=state, r=reason: p['State'] == s and re.search(r, p['Reason']))
+                self.assertEqual((row['Stale'], row['AgeMs']), (False, None))
+                told = wait_until('the server is told', lambda l=lab: (self.driver(srv, l) or {}).get('HealthDescription'))
+                if cause != 'stopped':  # of that one the first attempt may have been too quick for us
                     self.assertRegex(told, reason)
         for cause in ('crash', 'fork', 'garbage', 'spin'):
             self.assertRegex(labs[cause].explain().replace('\n', ' '), self.CAUSES[cause][1])
+        shown = run_cli('node', 'status', '-verbose', labs['crash'].node_id(), port=srv.http)[1]
+        self.assertIn('crashed with SIGSEGV', shown)
         for cause, lab in labs.items():
-            with self.subTest(cause=cause, then='recovery'):
+            with self.subTest(cause=cause, then='beats'):
                 self.no_beat_was_late(srv, lab)
                 lab.set('')
-                self.healthy(srv, lab, seconds=90)
+        for cause, lab in labs.items():
+            with self.subTest(cause=cause, then='recovery'):
+                self.healthy(srv, lab)
                 row = lab.wait_row(lambda p: p['State'] == 'good')
                 self.assertEqual((row['Stale'], row['Reason']), (False, ''))
-                self.nothing_is_left(lab)
-
-    def test_a_stopped_one_is_seen_as_stopped(self):
-        srv = self.start_server()
-        lab = self.lab([srv], client=RAW_EXEC, mode='sleep').start()
-        self.stop_when_asleep(lab)
-        lab.wait_api()
-        # of all attempts the first one was stopped; the log has its reason
-        wait_until('its reason is logged', lambda: 'state T (stopped)' in lab.log())
-        self.no_beat_was_late(srv, self.ready(srv, lab.node_id()) and lab)
-        lab.set('')
-        self.healthy(srv, lab)
-        self.nothing_is_left(lab)
+                if cause != 'fork' or CONTAINED:
+                    self.nothing_is_left(lab)
+                self.no_beat_was_late(srv, lab)
 
     def test_last_good_values_stay_and_are_called_stale(self):
         srv = self.start_server()
@@ -247,6 +258,8 @@ class BadProbe(IsolationCase):
         self.no_beat_was_late(srv, lab)
 
     def test_what_daemonised_ends_with_the_agent_too(self):
+        if not CONTAINED:
+            self.skipTest('children get no PID namespace here')
         lab = self.lab([], client=RAW_EXEC, mode='fork').start().wait_api()
         wait_until('they run', lambda: lab.marked() > 20)
         lab.kill()
