@@ -22,8 +22,6 @@ const char *session_state_name(enum session_state state)
 }
 
 static void connect_now(void *arg);
-static void register_now(struct session *s);
-static void on_change_due(void *arg);
 
 void session_notify(struct session *s)
 {
@@ -112,7 +110,7 @@ static void on_ping(void *arg, enum call_result how, const char *text, void *obj
         return;
     }
     session_got_contact(s); /* any answer shows that a server is there */
-    register_now(s);
+    session_register_now(s);
 }
 
 static void connect_now(void *arg)
@@ -192,10 +190,10 @@ static void register_denied(struct session *s, const char *text)
 {
     if (s->token == TOKEN_IDENTITY) {
         session_drop_identity(s);
-        register_now(s);
+        session_register_now(s);
     } else if (s->token == TOKEN_SECRET && !s->tried_plain) {
         s->tried_plain = true; /* the node may have been collected: as if it were new */
-        register_now(s);
+        session_register_now(s);
     } else {
         s->tried_plain = false;
         session_set_error(s, "Node.Register", text);
@@ -247,7 +245,7 @@ static void on_register(void *arg, enum call_result how, const char *text, void 
     }
 }
 
-static void register_now(struct session *s)
+void session_register_now(struct session *s)
 {
     struct node_register_request q = {.w.region = (char *)(uintptr_t)s->o.region};
     struct node node;
@@ -268,59 +266,14 @@ static void register_now(struct session *s)
                &desc_node_update_response, REGISTER_SEC * SEC, on_register);
 }
 
-static void on_retry(void *arg)
+void session_retry(void *arg)
 {
     struct session *s = arg;
 
     if (s->in_contact && s->need != NEED_NOTHING)
-        register_now(s);
+        session_register_now(s);
     else if (s->need != NEED_NOTHING)
         connect_now(s);
-}
-
-/* not before this when only flapping facts differ from the accepted node; else 0 */
-static uint64_t damped_until(const struct session *s)
-{
-    bool damped =
-        s->o.flap && flap_only(s->o.flap, s->accepted->node, s->wanted->node, clock_boot_ns());
-
-    return damped ? s->registered_ns + FLAP_UPDATE_SEC * SEC : 0;
-}
-
-static void on_change_due(void *arg)
-{
-    struct session *s = arg;
-
-    s->changed_once = true;
-    if (s->need != NEED_NOTHING || !node_registration_changed(s->accepted->node, s->wanted->node))
-        return;
-    if (damped_until(s) > clock_boot_ns()) { /* it has begun to flap meanwhile */
-        timer_set_at(&s->change, damped_until(s));
-        return;
-    }
-    s->need = NEED_CHANGE;
-    on_retry(s);
-}
-
-void session_set_node(struct session *s, const struct node_snap *snap)
-{
-    uint64_t at;
-
-    if (s->wanted != snap) {
-        (void)node_snap_unref(s->wanted);
-        s->wanted = node_snap_ref(snap);
-    }
-    if (!s->accepted) {
-        if (!timer_armed(&s->retry))
-            register_now(s);
-        return;
-    }
-    if (!node_registration_changed(s->accepted->node, snap->node))
-        return;
-    at = clock_boot_ns() + (s->changed_once ? session_spread(CHANGE_SEC) : SEC);
-    at = MAX(at, damped_until(s));
-    if (!timer_armed(&s->change) || s->change.at_ns > at)
-        timer_set_at(&s->change, at);
 }
 
 void session_unknown(struct session *s, const char *why)
@@ -334,7 +287,7 @@ void session_unknown(struct session *s, const char *why)
     session_event(s, EVENT_NODE_UNKNOWN, why);
     set_state(s, SESSION_REGISTERING);
     timer_stop(&s->retry);
-    on_retry(s);
+    session_retry(s);
 }
 
 /* --- the rest --- */
@@ -388,8 +341,8 @@ struct session *session_new(const struct session_opts *o)
     s->need = NEED_FIRST;
     call_init(&s->call, o->pool, s);
     session_beats_init(s);
-    timer_init(o->loop, &s->retry, "register", on_retry, s);
-    timer_init(o->loop, &s->change, "node change", on_change_due, s);
+    timer_init(o->loop, &s->retry, "register", session_retry, s);
+    timer_init(o->loop, &s->change, "node change", session_change_due, s);
     return s;
 }
 

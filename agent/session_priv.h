@@ -1,4 +1,5 @@
-/* agent/session_priv.h - inside the session: registration (session.c), heartbeats (session_beat.c).
+/* agent/session_priv.h - inside the session: registration (session.c), changes of the node
+ * (session_change.c), heartbeats (session_beat.c).
  */
 #pragma once
 
@@ -84,6 +85,12 @@ void session_lost_contact(struct session *s, const char *what, const char *why);
 /* what Register and UpdateStatus answer alike: TTL, servers, leader, identity */
 void session_take_reply(struct session *s, const struct node_update_response *r);
 void session_drop_identity(struct session *s);
+
+void session_register_now(struct session *s); /* unless there is nothing to say, or nobody */
+void session_retry(void *arg);                /* the next ping or registration is due */
+
+/* session_change.c */
+void session_change_due(void *arg);
 
 /* session_beat.c */
 void session_beats_init(struct session *s);

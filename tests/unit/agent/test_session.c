@@ -532,6 +532,7 @@ static struct fake_server *start_with_two(struct fixture *f, struct fake_server 
     const char *both[2] = {fake_server_address(f->a), fake_server_address(f->b)};
     struct fake_server *used;
 
+    fake_server_set_servers(f->a, both, 2);
     fake_server_set_servers(f->b, both, 2);
     fake_server_stop(f->a);
     open_session(f, both, 2);
@@ -539,7 +540,6 @@ static struct fake_server *start_with_two(struct fixture *f, struct fake_server 
     publish(f);
     pass(f, 5 * SEC);
     fake_server_start(f->a);
-    fake_server_set_servers(f->a, both, 2);
     fake_server_stop(f->b);
     pass(f, 40 * SEC);
     assert_true(fake_server_knows(f->a) && fake_server_knows(f->b));
