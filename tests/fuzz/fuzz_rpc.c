@@ -272,6 +272,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mode = data[0] & 3;
     o.client = mode == CLIENT;
     o.plain = mode == SERVER_PLAIN;
+    o.streaming = o.plain && (data[0] & 8);
     n_done = n_calls = 0;
     session = rpc_session_new(conn_new(loop, fds[0], &nobody, NULL), &o);
     feed_mode(fds[1], mode, data[0], data + 1, size - 1);
