@@ -1,6 +1,7 @@
 /* What a reload changes, by comparing the members that the key table names. */
 #include "conf/reload.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -61,45 +62,40 @@ static bool member_equal(const struct conf_key *k, struct conf *a, struct conf *
     }
 }
 
-#define swap(a, b)                                                                                 \
-    do {                                                                                           \
-        __typeof__(*(a)) old_ = *(a);                                                              \
-        *(a) = *(b);                                                                               \
-        *(b) = old_;                                                                               \
-    } while (0)
+static void swap(void *a, void *b, size_t n)
+{
+    char old[sizeof(struct strmap)];
+
+    memcpy(old, a, n);
+    memcpy(a, b, n);
+    memcpy(b, old, n);
+}
+
+static size_t member_size(enum key_type t)
+{
+    switch (t) {
+    case K_BOOL:
+    case K_BOOLP:
+        return sizeof(bool);
+    case K_FLOAT:
+        return sizeof(double);
+    case K_INT:
+    case K_INTP:
+    case K_DUR:
+        return sizeof(int64_t);
+    case K_MAP:
+        return sizeof(struct strmap);
+    default:
+        return sizeof(char *); /* a string, or the items of a list */
+    }
+}
 
 /* the old value goes into the other struct and is released with it */
 static void member_swap(const struct conf_key *k, struct conf *a, struct conf *b)
 {
-    void *pa = member(a, k->off), *pb = member(b, k->off);
-
-    switch (k->type) {
-    case K_STR:
-    case K_STRP:
-        swap((char **)pa, (char **)pb);
-        break;
-    case K_INT:
-    case K_INTP:
-    case K_DUR:
-        swap((int64_t *)pa, (int64_t *)pb);
-        break;
-    case K_FLOAT:
-        swap((double *)pa, (double *)pb);
-        break;
-    case K_BOOL:
-    case K_BOOLP:
-        swap((bool *)pa, (bool *)pb);
-        break;
-    case K_LIST:
-        swap((char ***)pa, (char ***)pb);
-        swap((size_t *)member(a, k->off_n), (size_t *)member(b, k->off_n));
-        break;
-    case K_MAP:
-        swap((struct strmap *)pa, (struct strmap *)pb);
-        break;
-    default:
-        break;
-    }
+    swap(member(a, k->off), member(b, k->off), member_size(k->type));
+    if (k->type == K_LIST)
+        swap(member(a, k->off_n), member(b, k->off_n), sizeof(size_t));
 }
 
 /* --- blocks with a label --- */
@@ -119,8 +115,8 @@ static bool volumes_equal(const struct conf *a, const struct conf *b)
 
 static void volumes_swap(struct conf *a, struct conf *b)
 {
-    swap(&a->client.volumes, &b->client.volumes);
-    swap(&a->client.n_volumes, &b->client.n_volumes);
+    swap(&a->client.volumes, &b->client.volumes, sizeof(void *));
+    swap(&a->client.n_volumes, &b->client.n_volumes, sizeof(a->client.n_volumes));
 }
 
 static bool networks_equal(const struct conf *a, const struct conf *b)
@@ -140,8 +136,8 @@ static bool networks_equal(const struct conf *a, const struct conf *b)
 
 static void networks_swap(struct conf *a, struct conf *b)
 {
-    swap(&a->client.host_networks, &b->client.host_networks);
-    swap(&a->client.n_host_networks, &b->client.n_host_networks);
+    swap(&a->client.host_networks, &b->client.host_networks, sizeof(void *));
+    swap(&a->client.n_host_networks, &b->client.n_host_networks, sizeof(a->client.n_host_networks));
 }
 
 static bool plugins_equal(const struct conf *a, const struct conf *b)
@@ -157,8 +153,8 @@ static bool plugins_equal(const struct conf *a, const struct conf *b)
 
 static void plugins_swap(struct conf *a, struct conf *b)
 {
-    swap(&a->plugins, &b->plugins);
-    swap(&a->n_plugins, &b->n_plugins);
+    swap(&a->plugins, &b->plugins, sizeof(void *));
+    swap(&a->n_plugins, &b->n_plugins, sizeof(a->n_plugins));
 }
 
 static const struct {
@@ -226,8 +222,8 @@ void conf_take_over(struct conf *run, struct conf *take_now, unsigned role,
         if (k->type == K_LABEL || (k->off != KEY_NO_MEMBER && !is_second_row(k)))
             take_row(k, run, take_now, said);
     }
-    swap(&run->files, &take_now->files);
-    swap(&run->n_files, &take_now->n_files);
+    swap(&run->files, &take_now->files, sizeof(void *));
+    swap(&run->n_files, &take_now->n_files, sizeof(run->n_files));
     conf_done(take_now);
 }
 
