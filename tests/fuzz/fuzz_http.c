@@ -80,7 +80,7 @@ static void run_dispatch(const struct http_head *h)
 
     reply_init(&r);
     if (dispatch_route(&q, &ask, &r) == 0) {
-        (void)dispatch_run(&fake.view, &ask, &r);
+        must(dispatch_run(&fake.view, &ask, &r) == 0, "an answer later, by a view that has all");
         reply_make_body(&r, &ask);
         (void)dispatch_must_wait(&ask, &r);
         must(dispatch_wait_ns(&ask) <= 320 * NSEC_PER_SEC, "a longer wait than there is");

@@ -118,7 +118,7 @@ static void on_object(void *arg, const uint8_t *p, size_t n)
         abort();
     t->n_objects++;
     if (t->how == 'E')
-        (void)rpc_stream_write(t->s, p, n);
+        (void)!rpc_stream_write(t->s, p, n); /* what has no room is lost */
     else if (t->how == 'P')
         rpc_stream_pause(t->s, true);
     else if (t->how == 'Z')

@@ -193,7 +193,6 @@ static void test_a_waiting_request_holds_back_those_behind_it(void **state)
 /* a peer that sends without end behind an unanswered request is not read without end */
 static void test_a_flood_behind_a_waiting_request_is_not_read(void **state)
 {
-    _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
     _cleanup_close_ int fd = dial(b->address);
     size_t sent = 0;
