@@ -162,6 +162,7 @@ static void host_disks(struct out *o)
     EACH_DISK("used", used);
     EACH_DISK("used_percent", used_percent);
 #undef EACH_DISK
+    gauge(o, "picket.disks.answer", o->f->disks_answer);
 }
 
 static void host_rest(struct out *o)

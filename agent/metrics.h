@@ -21,6 +21,7 @@ struct metrics_facts {
     const struct session_status *session;
     const struct probe_run *probes; /* NULL: not yet */
     const struct host_stats *stats;
+    bool disks_answer; /* all of them, the last time */
     size_t n_allocs;
     uint64_t now_ns, born_ns;
     int64_t wall_ns;

@@ -253,6 +253,7 @@ static int view_metrics(void *impl, bool prometheus, struct buf *ret, struct err
     if (prometheus && !m->o.conf->prometheus_metrics)
         return err_set_status(e, -ENOTSUP, 415, "Prometheus is not enabled");
     f.stats = stats_last(m->o.stats);
+    f.disks_answer = !*stats_problem(m->o.stats);
     session_status(m->o.session, &st);
     if (prometheus)
         metrics_prometheus(ret, &f);

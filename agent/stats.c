@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -174,8 +175,12 @@ static void take_disks(struct stats *s, bool all)
     s->disks_ns = clock_boot_ns();
 }
 
+/* said once, when it begins: a disk that hangs is asked again and again */
 static void set_problem(struct stats *s, const char *text)
 {
+    if (*text && !*s->problem)
+        (void)log_warn(0, "not every file system answers, last figures are kept",
+                       KV("reason", text));
     free(s->problem);
     s->problem = xstrdup(text);
 }
