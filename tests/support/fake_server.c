@@ -655,9 +655,14 @@ void fake_server_set_ttl(struct fake_server *s, int64_t ns)
 
 void fake_server_set_servers(struct fake_server *s, const char *const *addresses, size_t n)
 {
-    strv_done(&s->servers, &s->n_servers);
+    char **list = NULL; /* addresses may be of the list that goes */
+    size_t n_list = 0;
+
     for (size_t i = 0; i < n; i++)
-        strv_add(&s->servers, &s->n_servers, addresses[i]);
+        strv_add(&list, &n_list, addresses[i]);
+    strv_done(&s->servers, &s->n_servers);
+    s->servers = list;
+    s->n_servers = n_list;
 }
 
 void fake_server_set_identity(struct fake_server *s, const char *jwt)
