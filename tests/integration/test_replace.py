@@ -5,23 +5,13 @@ import signal
 import threading
 import time
 
-from programs import BIN, ProgramCase, get_json, http_get
-from standin import Tap
+from programs import BIN, get_json, http_get
+from stress import StressCase
 from wire import wait_until
 
-TTL, GRACE = 2, 6
-
-
-class Replace(ProgramCase):
+class Replace(StressCase):
     def setUp(self):
-        self.srv = self.server(server=f'min_heartbeat_ttl = "{TTL}s" heartbeat_grace = "{GRACE}s"')
-        self.tap = Tap(self.srv.rpc)
-        self.addCleanup(self.tap.close)
-        with open(self.srv.config_path, encoding='utf-8') as f:
-            text = f.read()
-        self.srv.write_config(text.replace('advertise { http = "127.0.0.1" rpc = "127.0.0.1" }',
-                                           f'advertise {{ http = "127.0.0.1" rpc = "127.0.0.1:{self.tap.rpc}" }}'))
-        self.srv.start().wait()
+        self.srv, self.tap = self.tapped()
         self.agt = self.agent([self.tap])
         self.agt.bin = self.tmpdir()
         os.chmod(self.agt.bin, 0o755)
@@ -63,19 +53,15 @@ class Replace(ProgramCase):
         shutil.copy(os.path.join(BIN, 'picketd'), path + '.new')
         os.rename(path + '.new', path)
 
-    def beats_go_on(self, n):
-        had = len(self.tap.beats.at)
-        wait_until(f'{n} more beats', lambda: len(self.tap.beats.at) >= had + n, 60)
-
     def replaced(self, end, times=3):
         before = self.srv.node(self.node_id)
-        registered = self.srv_registrations()
+        registered = self.tap.registrations
         for _ in range(times):
             self.new_binary()
             end()
             self.agt.start()
             self.agt.wait_api()  # on the same port, or it would have ended
-            self.beats_go_on(2)
+            self.beats_go_on(self.tap.beats, 2)
         after = self.srv.node(self.node_id)
         self.assertEqual(after['Status'], 'ready')
         self.assertEqual(after['CreateIndex'], before['CreateIndex'])
@@ -83,14 +69,9 @@ class Replace(ProgramCase):
         texts = [e['Message'] for e in after['Events']]
         self.assertNotIn('Node heartbeat missed', texts)
         self.assertEqual({s for s in self.seen}, {(self.node_id, 'ready')})
-        for gap, ttl in self.tap.beats.gaps():
-            self.assertLessEqual(gap, ttl + GRACE / 2)
+        self.in_time(self.tap.beats)
         self.assertEqual(len(self.srv.nodes()), 1)
-        return after, self.srv_registrations() - registered
-
-    def srv_registrations(self):
-        """registrations that went by the tap"""
-        return self.tap.registrations
+        return after, self.tap.registrations - registered
 
     def test_ordered_stop_and_start(self):
         def stop():

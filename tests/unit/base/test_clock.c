@@ -32,6 +32,28 @@ static void test_clocks_stand_still_when_told(void **state)
     assert_int_not_equal(clock_boot_ns(), 5000 + NSEC_PER_SEC);
 }
 
+static void test_sleep_and_jumps_are_told_apart(void **state)
+{
+    uint64_t slept = clock_slept_ns();
+    int64_t of_start;
+
+    (void)state;
+    /* the real ones, read one after the other */
+    assert_true(clock_slept_ns() + NSEC_PER_SEC > slept);
+    assert_true(clock_slept_ns() < slept + NSEC_PER_SEC);
+    clock_fake(true, 5000, 1600000000000000000);
+    assert_int_equal(clock_slept_ns(), 0);
+    clock_fake_sleep(7 * NSEC_PER_SEC);
+    assert_int_equal(clock_slept_ns(), 7 * NSEC_PER_SEC);
+    assert_int_equal(clock_boot_ns(), 5000 + 7 * NSEC_PER_SEC);
+    of_start = clock_wall_of(5000);
+    assert_int_equal(of_start, 1600000000000000000);
+    clock_fake_jump(-3600 * (int64_t)NSEC_PER_SEC);
+    assert_int_equal(clock_boot_ns(), 5000 + 7 * NSEC_PER_SEC);
+    assert_int_equal(of_start - clock_wall_of(5000), 3600 * (int64_t)NSEC_PER_SEC);
+    clock_fake(false, 0, 0);
+}
+
 static void test_gotime_counts_from_year_one(void **state)
 {
     struct gotime t = gotime_from_unix_ns(0);
@@ -136,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clocks_go_on),
         cmocka_unit_test(test_clocks_stand_still_when_told),
+        cmocka_unit_test(test_sleep_and_jumps_are_told_apart),
         cmocka_unit_test(test_gotime_counts_from_year_one),
         cmocka_unit_test(test_gotime_is_printed_as_rfc3339),
         cmocka_unit_test(test_gotime_refuses_what_is_not_rfc3339),

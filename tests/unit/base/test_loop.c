@@ -87,6 +87,42 @@ static void test_timers_fire_in_order_of_time(void **state)
     assert_int_equal(loop_next_timer(l), UINT64_MAX);
 }
 
+static uint64_t late_due_ns;
+
+static void on_late(void *arg, uint64_t due_ns)
+{
+    const struct tick *k = arg;
+
+    assert_int_equal(k->fired, 0); /* told before any of them */
+    late_due_ns = due_ns;
+}
+
+static void test_timers_that_fire_late_are_told_of_first(void **state)
+{
+    struct tick k[2];
+
+    (void)state;
+    clock_fake(true, 1000, 0);
+    init(&k[0], 0);
+    init(&k[1], 1);
+    assert_int_equal(loop_timers(l), 0);
+    timer_set(&k[0].t, 50);
+    timer_set(&k[1].t, 20);
+    assert_int_equal(loop_timers(l), 2);
+    loop_on_late(l, 30, on_late, &k[0]);
+    clock_fake_advance(45);
+    late_due_ns = 0;
+    assert_int_equal(loop_run_due(l), 1); /* 25 late: not more than 30 */
+    assert_int_equal(late_due_ns, 0);
+    clock_fake_advance(100);
+    assert_int_equal(loop_run_due(l), 1);
+    assert_int_equal(late_due_ns, 1050);
+    timer_set(&k[1].t, 1);
+    loop_on_late(l, 0, NULL, NULL);
+    clock_fake_advance(100);
+    assert_int_equal(loop_run_due(l), 1);
+}
+
 static void test_timers_are_moved_and_stopped(void **state)
 {
     struct tick a, b, never = {0};
@@ -531,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_timers_fire_in_order_of_time),
+        TEST(test_timers_that_fire_late_are_told_of_first),
         TEST(test_timers_are_moved_and_stopped),
         TEST(test_timers_set_and_stop_each_other),
         TEST(test_timers_survive_a_random_life),
