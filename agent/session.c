@@ -182,6 +182,8 @@ static void registered(struct session *s, const struct node_update_response *r)
         session_beat_now(s); /* only a heartbeat makes a node ready */
     else if (was == NEED_UNKNOWN)
         session_beat_soon(s, rand_below(RECONNECT_SEC * SEC));
+    else
+        session_beat_replan(s);
     if (s->wanted != s->accepted)
         session_set_node(s, s->wanted); /* what came while the call was under way */
 }

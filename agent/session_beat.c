@@ -285,6 +285,12 @@ static void on_due(void *arg)
     session_beat_now(s);
 }
 
+void session_beat_replan(struct session *s)
+{
+    if (!any_busy(s))
+        plan_next(s);
+}
+
 void session_beat_soon(struct session *s, uint64_t in_ns)
 {
     if (s->state != SESSION_REGISTERED || any_busy(s))

@@ -96,4 +96,6 @@ void session_change_due(void *arg);
 void session_beats_init(struct session *s);
 void session_beats_done(struct session *s);
 void session_beat_now(void *arg);
+/* a registration was accepted: servers count its TTL from there */
+void session_beat_replan(struct session *s);
 void session_beats_cancel(struct session *s); /* the node is not registered any more */

@@ -202,6 +202,24 @@ static void test_change_that_goes_back_is_not_sent(void **state)
     assert_int_equal(n_registers(f), 1);
 }
 
+/* servers count anew, and by the TTL of that answer, which may be a shorter one */
+static void test_beat_behind_a_changed_node_follows_the_ttl_of_that_answer(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_server_set_ttl(f->a, 60 * (int64_t)SEC);
+    start(f);
+    pass(f, 30 * SEC);
+    fake_server_set_ttl(f->a, 10 * (int64_t)SEC);
+    fp_set(f->fp, "driver.x", "1", "probe");
+    publish(f);
+    pass(f, 2 * SEC);
+    assert_int_equal(n_registers(f), 2);
+    assert_int_equal(n_beats(f), 1);
+    pass(f, 10 * SEC);
+    assert_int_equal(n_beats(f), 2);
+}
+
 static void test_change_while_away_is_sent_on_return(void **state)
 {
     struct fixture *f = *state;
@@ -812,6 +830,7 @@ int main(void)
         TEST(test_unchanged_node_is_never_sent_again),
         TEST(test_first_change_goes_out_soon_later_ones_are_batched),
         TEST(test_change_that_goes_back_is_not_sent),
+        TEST(test_beat_behind_a_changed_node_follows_the_ttl_of_that_answer),
         TEST(test_change_while_away_is_sent_on_return),
         TEST(test_forgotten_node_registers_again),
         TEST(test_denied_beat_of_a_collected_node_ends_in_a_plain_registration),
