@@ -212,6 +212,7 @@ static void on_request(void *arg, struct http_exchange *x, const struct http_req
     struct reply r;
     bool later;
 
+    log_debug("http request", KV("method", hq->method), KV("path", hq->path), KV("peer", hq->peer));
     reply_init(&r);
     later = dispatch_route(hq, &q, &r) == 0;
     audit(a, hq, later ? 0 : r.status);

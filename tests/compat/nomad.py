@@ -80,7 +80,8 @@ limits {{
 }}
 ''')
         # servers of one host need names of their own
-        self.write_config(open(self.config_path, encoding='utf-8').read() + f'name = "s{self.rpc}"\n')
+        with open(self.config_path, 'a', encoding='utf-8') as f:
+            f.write(f'name = "s{self.rpc}"\n')
 
     def wait(self):
         wait_until('real server leads', lambda: ':' in get_json(self.http, '/v1/status/leader'), 60)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -46,7 +47,22 @@ class Api(ProgramCase):
         pass
 
     def monitor(self, port, *args):
-        """first line with a level that `nomad monitor` shows"""
+        """first line with a level that `nomad monitor` shows; requests give both programs something to say"""
+        done = threading.Event()
+        talk = threading.Thread(target=self.talk, args=(done,))
+        talk.start()
+        try:
+            return self.first_line(port, *args)
+        finally:
+            done.set()
+            talk.join()
+
+    def talk(self, done):
+        while not done.wait(0.5):
+            for port in (self.agent.http, self.server.http, self.client.http):
+                http_get(port, '/v1/agent/self')
+
+    def first_line(self, port, *args):
         env = {**os.environ, 'NOMAD_ADDR': f'http://127.0.0.1:{port}'}
         proc = subprocess.Popen([NOMAD, 'monitor', '-log-level=TRACE', *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 text=True, env=env)
