@@ -62,6 +62,43 @@ class Flags(unittest.TestCase):
         self.assertIn('nope.invalid', p.stderr.decode())
 
 
+class OddJobs(unittest.TestCase):
+    def test_user_by_name_and_by_number(self):
+        want = {'Found': True, 'GID': 0, 'Home': '/root', 'Name': 'root', 'UID': 0}
+        for who in ('root', '0'):
+            p = run('-user', who)
+            self.assertEqual((p.returncode, json.loads(p.stdout)), (0, want))
+        p = run('-user', 'nobody-of-that-name')
+        self.assertEqual((p.returncode, json.loads(p.stdout)['Found']), (0, False))
+        p = run('-user', '99999999999')
+        self.assertEqual((p.returncode, p.stdout), (1, b''))
+        self.assertIn('no number of a user', p.stderr.decode())
+
+    def test_delete_stays_below_the_folder(self):
+        with tempfile.TemporaryDirectory() as d:
+            os.makedirs(d + '/allocs/one/two')
+            os.makedirs(d + '/outside')
+            os.symlink(d + '/outside', d + '/allocs/one/link')
+            for path in (d + '/outside', d + '/allocs/../outside', d + '/allocs', 'one'):
+                p = run('-delete', path, '-below', d + '/allocs')
+                self.assertEqual((p.returncode, p.stdout), (1, b''), path)
+            p = run('-delete', d + '/allocs/one', '-below', d + '/allocs')
+            self.assertEqual((p.returncode, json.loads(p.stdout)), (0, {'Deleted': 3, 'Kept': None, 'KeptCount': 0}))
+            self.assertEqual(sorted(os.listdir(d)), ['allocs', 'outside'])
+            self.assertEqual(os.listdir(d + '/allocs'), [])
+
+    def test_jobs_do_not_take_other_arguments(self):
+        for args in (['-user'], ['-user', 'a', 'b'], ['-delete', '/a'], ['-delete', '/a', '-below'], ['-resolve', 'x', '1', 'y']):
+            p = run(*args)
+            self.assertEqual(p.returncode, 2, args)
+            self.assertIn('-delete PATH -below DIR', p.stderr.decode())
+
+    def test_delete_wants_its_second_flag(self):
+        p = run('-delete', '/nonexistent/a', '/nonexistent', '/nonexistent')
+        self.assertEqual(p.returncode, 1)
+        self.assertIn('goes together with -below', p.stderr.decode())
+
+
 class Results(unittest.TestCase):
     def test_json_has_the_rows_asked_for_in_table_order(self):
         p = run('-json', 'memory', 'arch')

@@ -164,6 +164,9 @@ static inline void open_session(struct fixture *f, const char *const *addresses,
 
 static inline void start_allocs(struct fixture *f)
 {
+    _cleanup_free_ char *probe =
+        xasprintf("%s/picket-probe", f->dir); /* there when a test puts it */
+
     f->allocs = allocs_new(&(struct allocs_opts){.loop = f->loop,
                                                  .pool = f->pool,
                                                  .session = f->session,
@@ -171,7 +174,7 @@ static inline void start_allocs(struct fixture *f)
                                                  .region = "global",
                                                  .node_id = NODE_ID,
                                                  .secret_id = SECRET,
-                                                 .probe_path = "/nonexistent/picket-probe",
+                                                 .probe_path = probe,
                                                  .alloc_dir = f->dir});
 }
 

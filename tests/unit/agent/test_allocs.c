@@ -1,3 +1,4 @@
+#include "base/file.h"
 #include "tests/unit/agent/fixture.h"
 
 #define ALLOC_1 "aaaaaaaa-0000-0000-0000-000000000001"
@@ -137,6 +138,29 @@ static void test_collected_allocation_is_forgotten_on_disk_too(void **state)
     begin_again(f);
     (void)journal_allocs(f->journal, &n);
     assert_int_equal(n, 0);
+}
+
+/* by picket-probe, and only what was failed here and has left the list */
+static void test_folder_of_a_collected_one_is_deleted(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *probe = xasprintf("%s/picket-probe", f->dir),
+                        *calls = xasprintf("%s/calls", f->dir), *said = NULL, *want = NULL,
+                        *script = xasprintf("#!/bin/sh\necho \"$@\" >>'%s'\necho '{}'\n", calls);
+
+    assert_int_equal(file_write_atomic(probe, script, strlen(script), 0700, NULL), 0);
+    begin(f);
+    fake_server_put_alloc(f->a, ALLOC_1, "run", "pending");
+    fake_server_put_alloc(f->a, ALLOC_2, "run", "pending");
+    settle(f);
+    fake_server_remove_alloc(f->a, ALLOC_1);
+    begin_again(f);
+    for (int i = 0; i < 1000 && file_read(calls, 4096, &said, NULL) < 0; i++)
+        settle(f);
+    want = xasprintf("-delete %s/" ALLOC_1 " -below %s\n", f->dir, f->dir);
+    assert_string_equal(str_or_empty(said), want);
+    (void)unlink(probe);
+    (void)unlink(calls);
 }
 
 static void test_newer_version_of_a_failed_one_is_looked_at_again(void **state)
@@ -328,6 +352,7 @@ int main(void)
         TEST(test_allocation_is_failed_once),
         TEST(test_verdict_is_remembered_over_a_restart),
         TEST(test_collected_allocation_is_forgotten_on_disk_too),
+        TEST(test_folder_of_a_collected_one_is_deleted),
         TEST(test_newer_version_of_a_failed_one_is_looked_at_again),
         TEST(test_finished_allocations_are_left_alone),
         TEST(test_many_are_pulled_in_batches),
@@ -342,5 +367,6 @@ int main(void)
         TEST(test_garbage_lists_do_no_harm),
     };
 
+    loop_block_signals(); /* there are children */
     return cmocka_run_group_tests_name("agent/allocs", tests, NULL, NULL);
 }
