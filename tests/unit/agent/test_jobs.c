@@ -203,7 +203,6 @@ static void test_words_of_the_program_are_the_reason(void **state)
 static void test_next_one_may_be_asked_from_inside_and_replaces(void **state)
 {
     struct world *w = *state;
-    _cleanup_free_ char *said = NULL;
 
     put_script(w, "echo $2");
     w->again = true;
