@@ -29,8 +29,8 @@ class Cluster(ProgramCase):
         wait_until('three peers', lambda: len(get_json(self.servers[0].http, '/v1/status/peers')) == 3, 60)
         self.agent = super().agent(self.servers).start()
         self.agent.wait_api()
-        self.id = self.agent.node_id()
-        self.ready(self.servers[0], self.id, 60)
+        self.node_id = self.agent.node_id()
+        self.ready(self.servers[0], self.node_id, 60)
 
     def leader(self, among):
         address = wait_until('a leader', lambda: get_json(among[0].http, '/v1/status/leader'), 60)
@@ -60,14 +60,14 @@ class Cluster(ProgramCase):
         return next(s for s in self.servers if first.endswith(f':{s.rpc}'))
 
     def no_beat_missed(self, server):
-        events = [e['Message'] for e in server.node(self.id)['Events']]
+        events = [e['Message'] for e in server.node(self.node_id)['Events']]
         self.assertNotIn('Node heartbeat missed', events)
 
     def watch(self, server, seconds):
         """polls that the node stays ready; the longest age of a heartbeat seen"""
         end, longest = time.monotonic() + seconds, 0.0
         while time.monotonic() < end:
-            self.assertEqual(server.node(self.id)['Status'], 'ready')
+            self.assertEqual(server.node(self.node_id)['Status'], 'ready')
             longest = max(longest, self.beats())
             time.sleep(0.5)
         return longest

@@ -75,23 +75,23 @@ class BackCalls(ProgramCase):
         super().setUp()
         self.srv = self.server().start().wait()
         self.agt = self.agent([self.srv]).start().wait_api()
-        self.id = self.agt.node_id()
-        self.ready(self.srv, self.id)
+        self.node_id = self.agt.node_id()
+        self.ready(self.srv, self.node_id)
 
     def write_at(self, program):
         """a write leaves a line in a program's log"""
         return lambda: http_get(program.http, '/v1/client/metadata', 'POST', json.dumps({'Meta': {'seen': 'yes'}}))
 
     def test_statistics_and_metadata_through_the_server(self):
-        stats = wait_until('statistics', lambda: get_json(self.srv.http, f'/v1/client/stats?node_id={self.id}'))
+        stats = wait_until('statistics', lambda: get_json(self.srv.http, f'/v1/client/stats?node_id={self.node_id}'))
         self.assertGreater(stats['Memory']['Total'], 1 << 20)
         self.assertGreater(stats['Uptime'], 0)
         status, _, body = http_get(self.srv.http, '/v1/client/metadata', 'POST',
-                                   json.dumps({'NodeID': self.id, 'Meta': {'shelf': '7'}}))
+                                   json.dumps({'NodeID': self.node_id, 'Meta': {'shelf': '7'}}))
         self.assertEqual(status, 200, body)
         self.assertEqual(json.loads(body)['Meta']['shelf'], '7')
-        self.assertEqual(get_json(self.srv.http, f'/v1/client/metadata?node_id={self.id}')['Dynamic'], {'shelf': '7'})
-        wait_until('registered with it', lambda: self.srv.node(self.id)['Meta'].get('shelf') == '7', seconds=60)
+        self.assertEqual(get_json(self.srv.http, f'/v1/client/metadata?node_id={self.node_id}')['Dynamic'], {'shelf': '7'})
+        wait_until('registered with it', lambda: self.srv.node(self.node_id)['Meta'].get('shelf') == '7', seconds=60)
 
     def test_errors_are_nomads(self):
         unknown = '11111111-2222-4333-8444-555555555555'
@@ -104,18 +104,18 @@ class BackCalls(ProgramCase):
             self.assertEqual(http_get(self.srv.http, target)[::2], (status, text), target)
         self.agt.kill()
         wait_until('its connection is gone',
-                   lambda: http_get(self.srv.http, f'/v1/client/stats?node_id={self.id}')[::2] == (404, 'No path to node'))
-        self.assertEqual(http_get(self.srv.http, f'/v1/agent/monitor?node_id={self.id}')[::2],
+                   lambda: http_get(self.srv.http, f'/v1/client/stats?node_id={self.node_id}')[::2] == (404, 'No path to node'))
+        self.assertEqual(http_get(self.srv.http, f'/v1/agent/monitor?node_id={self.node_id}')[::2],
                          (500, 'RPC Error:: 404,No path to node'))
 
     def test_the_log_of_a_node_through_the_server_and_another_agent(self):
         other = self.agent([self.srv]).start().wait_api()
         self.ready(self.srv, other.node_id())
         for door in (self.srv, other):
-            with LogStream(door.http, f'node_id={self.id}', self.write_at(self.agt)) as s:
+            with LogStream(door.http, f'node_id={self.node_id}', self.write_at(self.agt)) as s:
                 self.assertEqual(s.answer.status, 200)
                 s.until('API write')
-            with LogStream(door.http, f'plain=true&node_id={self.id}', self.write_at(self.agt)) as s:
+            with LogStream(door.http, f'plain=true&node_id={self.node_id}', self.write_at(self.agt)) as s:
                 self.assertEqual(s.answer.headers['Content-Type'], 'text/plain')
                 s.until('API write', plain=True)
         with LogStream(other.http, 'server_id=leader&plain=true', self.write_at(self.srv)) as s:
@@ -125,7 +125,7 @@ class BackCalls(ProgramCase):
                          (500, f'RPC Error:: 404,Unknown node "{unknown}"'))
 
     def test_streams_end_with_their_agent(self):
-        with LogStream(self.srv.http, f'node_id={self.id}', self.write_at(self.agt)) as s:
+        with LogStream(self.srv.http, f'node_id={self.node_id}', self.write_at(self.agt)) as s:
             s.until('API write')
             self.agt.kill()
             while s.more():
@@ -135,10 +135,10 @@ class BackCalls(ProgramCase):
         """it answers nothing, not even pings: nobody waits out the deadline of the call"""
         os.kill(self.agt.proc.pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.agt.proc.pid, signal.SIGCONT)
-        status, _, body = http_get(self.srv.http, f'/v1/client/stats?node_id={self.id}', timeout=60)
+        status, _, body = http_get(self.srv.http, f'/v1/client/stats?node_id={self.node_id}', timeout=60)
         self.assertEqual(status, 500)
         self.assertIn('no answer to a ping', body)
-        self.assertEqual(http_get(self.srv.http, f'/v1/client/stats?node_id={self.id}')[::2], (404, 'No path to node'))
+        self.assertEqual(http_get(self.srv.http, f'/v1/client/stats?node_id={self.node_id}')[::2], (404, 'No path to node'))
 
     def test_a_connection_of_type_05_is_one_stream(self):
         """as a Nomad client agent forwards a stream to a server"""
@@ -146,7 +146,7 @@ class BackCalls(ProgramCase):
             sock.sendall(b'\x05' + pack({'Method': 'Agent.Monitor'}))
             data = self.objects(sock, b'', 1)
             self.assertEqual(data.pop(), {'Error': ''})
-            sock.sendall(pack({'NodeID': self.id, 'PlainText': True, 'LogLevel': 'INFO', 'Region': 'global'}))
+            sock.sendall(pack({'NodeID': self.node_id, 'PlainText': True, 'LogLevel': 'INFO', 'Region': 'global'}))
             self.write_at(self.agt)()
             seen = b''
             while b'API write' not in seen:

@@ -299,22 +299,22 @@ class ThroughAServer(ProgramCase):
     def setUp(self):
         self.s = self.server().start().wait()
         self.a = self.agent([self.s], client='meta { zone = "z" }').start().wait_api()
-        self.id = self.a.node_id()
-        self.ready(self.s, self.id)
+        self.node_id = self.a.node_id()
+        self.ready(self.s, self.node_id)
 
     def test_statistics(self):
-        s = get_json(self.s.http, f'/v1/client/stats?node_id={self.id}')
+        s = get_json(self.s.http, f'/v1/client/stats?node_id={self.node_id}')
         AgentAlone.check_stats(self, s)
 
     def test_metadata_reaches_the_stored_node(self):
-        status, _, body = post(self.s.http, '/v1/client/metadata', {'NodeID': self.id, 'Meta': {'via': 'server', 'zone': None}})
+        status, _, body = post(self.s.http, '/v1/client/metadata', {'NodeID': self.node_id, 'Meta': {'via': 'server', 'zone': None}})
         self.assertEqual((status, json.loads(body)['Dynamic']), (200, {'via': 'server', 'zone': None}))
         self.assertEqual(get_json(self.a.http, '/v1/client/metadata')['Dynamic'], {'via': 'server', 'zone': None})
-        meta = wait_until('the node is registered anew', lambda: (m := self.s.node(self.id)['Meta']).get('via') and m, 40)
+        meta = wait_until('the node is registered anew', lambda: (m := self.s.node(self.node_id)['Meta']).get('via') and m, 40)
         self.assertNotIn('zone', meta)
 
     def test_metadata_that_is_refused_says_why(self):
-        status, _, body = post(self.s.http, '/v1/client/metadata', {'NodeID': self.id, 'Meta': {'a b': '1'}})
+        status, _, body = post(self.s.http, '/v1/client/metadata', {'NodeID': self.node_id, 'Meta': {'a b': '1'}})
         self.assertEqual((status, body), (400, '"a b" is invalid; metadata keys must be valid dotted hcl identifiers'))
 
     def test_the_agent_forwards_what_is_about_others(self):
