@@ -70,41 +70,31 @@ static int check(const struct optmap *changes, struct err *e)
 
 /* --- maps --- */
 
-static size_t map_find(const struct optmap *m, const char *key, bool *ret_there)
+static void append(struct optmap *m, const struct optpair *p)
 {
-    size_t i = 0;
-
-    while (i < m->n && strcmp(m->items[i].key, key) < 0)
-        i++;
-    *ret_there = i < m->n && str_eq(m->items[i].key, key);
-    return i;
+    *vec_add(&m->items, &m->n) =
+        (struct optpair){.key = xstrdup(p->key), .value = p->value ? xstrdup(p->value) : NULL};
 }
 
-static void map_set(struct optmap *m, const char *key, const char *value)
+/* Both are in key order and walked side by side: there may be a hundred thousand changes.  A null
+ * stays only where it hides a static key (nomad v1.10 client/meta_endpoint.go). */
+static void merge_changes(struct optmap *ret, const struct optmap *old,
+                          const struct optmap *changes, const struct strmap *static_)
 {
-    bool there;
-    size_t i = map_find(m, key, &there);
+    size_t i = 0, k = 0;
 
-    if (!there) {
-        (void)vec_add(&m->items, &m->n);
-        memmove(&m->items[i + 1], &m->items[i], (m->n - 1 - i) * sizeof(m->items[0]));
-        m->items[i] = (struct optpair){.key = xstrdup(key)};
+    while (i < old->n || k < changes->n) {
+        int c = i == old->n       ? 1
+                : k == changes->n ? -1
+                                  : strcmp(old->items[i].key, changes->items[k].key);
+
+        if (c < 0)
+            append(ret, &old->items[i]);
+        else if (changes->items[k].value || strmap_get(static_, changes->items[k].key))
+            append(ret, &changes->items[k]);
+        i += c <= 0;
+        k += c >= 0;
     }
-    free(m->items[i].value);
-    m->items[i].value = value ? xstrdup(value) : NULL;
-}
-
-static void map_remove(struct optmap *m, const char *key)
-{
-    bool there;
-    size_t i = map_find(m, key, &there);
-
-    if (!there)
-        return;
-    free(m->items[i].key);
-    free(m->items[i].value);
-    m->n--;
-    memmove(&m->items[i], &m->items[i + 1], (m->n - i) * sizeof(m->items[0]));
 }
 
 static size_t map_bytes(const struct optmap *m)
@@ -145,7 +135,6 @@ static void changed(struct meta *m)
         m->o.on_change(m->o.arg);
 }
 
-/* nomad v1.10 client/meta_endpoint.go: a null stays only where it hides a static key */
 int meta_apply(struct meta *m, const struct optmap *changes, struct err *e)
 {
     struct holder next = {0};
@@ -153,15 +142,7 @@ int meta_apply(struct meta *m, const struct optmap *changes, struct err *e)
 
     if (r < 0)
         return r;
-    ops_copy(&desc_holder, &next, &m->dynamic);
-    for (size_t i = 0; i < changes->n; i++) {
-        const struct optpair *p = &changes->items[i];
-
-        if (p->value || strmap_get(&m->static_, p->key))
-            map_set(&next.map, p->key, p->value);
-        else
-            map_remove(&next.map, p->key);
-    }
+    merge_changes(&next.map, &m->dynamic.map, changes, &m->static_);
     if (map_bytes(&next.map) > NODE_META_MAX) {
         r = err_set_status(e, -EINVAL, 400, "dynamic metadata would be %zu bytes, at most %zu fit",
                            map_bytes(&next.map), NODE_META_MAX);

@@ -26,7 +26,8 @@ const struct strmap *meta_static(const struct meta *m);
 const struct optmap *meta_dynamic(const struct meta *m);
 const struct strmap *meta_merged(const struct meta *m);
 /* Sets and, by NULL values, unsets.  -EINVAL with a sentence and status 400 for a key that Nomad
- * refuses or when there would be more than NODE_META_MAX; nothing is changed then. */
+ * refuses or when there would be more than NODE_META_MAX; nothing is changed then.  changes: in key
+ * order, each key once, as decoders leave them. */
 int meta_apply(struct meta *m, const struct optmap *changes, struct err *e) _must_check_;
 /* tells when what was applied is on the disk (agent/journal.h) */
 struct journal_wait *meta_sync(struct meta *m, void (*done)(void *arg, int r), void *arg);

@@ -198,6 +198,63 @@ static void test_there_is_a_limit_to_all_of_it(void **state)
     must_apply(b, "l", "1");
 }
 
+static void test_many_changes_at_once(void **state)
+{
+    static const struct {
+        const char *key, *value;
+    } changes[] = {
+        {"a",    "1" },
+        {"m",    "2" },
+        {"new",  NULL},
+        {"rack", "r3"},
+        {"zone", NULL},
+        {"zz",   "3" },
+    };
+    struct optpair p[ARRAY_LEN(changes)];
+    struct bed *b = *state;
+    const char *value = "";
+    struct err e = {0};
+
+    must_apply(b, "b", "kept");
+    must_apply(b, "new", "1");
+    must_apply(b, "rack", NULL);
+    for (size_t i = 0; i < ARRAY_LEN(p); i++)
+        p[i] = (struct optpair){(char *)(uintptr_t)changes[i].key,
+                                (char *)(uintptr_t)changes[i].value};
+    assert_int_equal(meta_apply(b->meta, &(struct optmap){p, ARRAY_LEN(p)}, &e), 0);
+    assert_int_equal(meta_dynamic(b->meta)->n, 6);
+    assert_string_equal(merged(b, "a"), "1");
+    assert_string_equal(merged(b, "b"), "kept");
+    assert_string_equal(merged(b, "m"), "2");
+    assert_null(merged(b, "new"));
+    assert_string_equal(merged(b, "rack"), "r3");
+    assert_string_equal(merged(b, "zz"), "3");
+    assert_true(dynamic(b, "zone", &value));
+    assert_null(value);
+    for (size_t i = 1; i < meta_dynamic(b->meta)->n; i++)
+        assert_true(strcmp(meta_dynamic(b->meta)->items[i - 1].key,
+                           meta_dynamic(b->meta)->items[i].key) < 0);
+}
+
+/* as many as fit into the largest request body: the loop must not stand still meanwhile (what each
+ * of them cost grew with their number: 28 s) */
+static void test_as_many_as_a_request_can_hold(void **state)
+{
+    enum { N = 120000, KEY = 8 };
+    _cleanup_free_ struct optpair *p = xnew0_n(struct optpair, N);
+    _cleanup_free_ char *keys = xnew0_n(char, (size_t)N *KEY);
+    struct bed *b = *state;
+    struct err e;
+
+    for (size_t i = 0; i < N; i++) {
+        (void)snprintf(&keys[i * KEY], KEY, "k%06zu", i);
+        p[i] = (struct optpair){&keys[i * KEY], (char *)(uintptr_t) ""};
+    }
+    assert_int_equal(meta_apply(b->meta, &(struct optmap){p, N}, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "840000 bytes"));
+    assert_int_equal(meta_dynamic(b->meta)->n, 0);
+}
+
 static void test_entries_survive_a_restart(void **state)
 {
     struct bed *b = *state;
@@ -243,6 +300,8 @@ int main(void)
         TEST(test_keys_are_dotted_identifiers),
         TEST(test_one_bad_key_spoils_the_whole_request),
         TEST(test_there_is_a_limit_to_all_of_it),
+        TEST(test_many_changes_at_once),
+        TEST(test_as_many_as_a_request_can_hold),
         TEST(test_entries_survive_a_restart),
         TEST(test_reload_changes_the_static_part_only),
     };
