@@ -164,6 +164,11 @@ static void on_keepalive(void *arg)
 {
     struct yamux *y = arg;
 
+    if (y->awaiting_pong && y->received != y->received_mark) {
+        y->received_mark = y->received; /* a slow line: the answer stands behind this */
+        timer_set(&y->keepalive, y->answer_ns);
+        return;
+    }
     if (y->awaiting_pong) {
         conn_abort(y->conn);
         yamux_fail(y, -1, -ETIMEDOUT, "%s: no answer to a ping", conn_peer(y->conn));
@@ -178,11 +183,14 @@ void yamux_probe(struct yamux *y, uint64_t answer_ns)
 
     if (y->dead)
         return;
-    if (!y->awaiting_pong)
+    if (!y->awaiting_pong) {
         yamux_send(y, YAMUX_PING, YAMUX_SYN, 0, y->ping_id);
-    else
+        y->received_mark = y->received;
+    } else {
         until = MIN(until, y->keepalive.at_ns);
+    }
     y->awaiting_pong = true;
+    y->answer_ns = answer_ns;
     timer_set_at(&y->keepalive, until);
 }
 
@@ -315,6 +323,7 @@ static void on_payload(struct yamux *y, const uint8_t *p, size_t n)
     struct yamux_stream *s = y->rx;
 
     y->rx_left -= (uint32_t)n;
+    y->received += n;
     if (s && s->released)
         yamux_consumed(s, n); /* thrown away, but the peer may come to its end */
     else if (s && !s->fin_seen)

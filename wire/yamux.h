@@ -41,7 +41,8 @@ struct yamux *yamux_new(struct conn *take_c, bool client, const struct yamux_use
 struct yamux *yamux_free(struct yamux *y);
 bool yamux_takes_streams(const struct yamux *y); /* alive, and the peer does not go away */
 size_t yamux_streams(const struct yamux *y);     /* open ones */
-/* is the peer there?  A ping now; without an answer in so long the session dies */
+/* is the peer there?  A ping now; the session dies when in so long neither its answer nor any data
+ * comes */
 void yamux_probe(struct yamux *y, uint64_t answer_ns);
 
 /* Opens a stream.  -EPIPE: the session is dead; -ESHUTDOWN: the peer goes away and takes no new

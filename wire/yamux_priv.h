@@ -44,9 +44,12 @@ struct yamux {
     unsigned unacked; /* streams of ours without ACK */
     unsigned backlog; /* streams of the peer not yet accepted */
     unsigned refs;
-    size_t queued;    /* bytes waiting in streams */
-    uint64_t written; /* bytes handed to the conn so far */
-    uint64_t mark;    /* of those, how many had left when write_timer was set */
+    size_t queued;          /* bytes waiting in streams */
+    uint64_t written;       /* bytes handed to the conn so far */
+    uint64_t mark;          /* of those, how many had left when write_timer was set */
+    uint64_t received;      /* bytes of payload so far */
+    uint64_t received_mark; /* of those, when the ping was sent or looked after last */
+    uint64_t answer_ns;     /* that a ping's answer may take while nothing else comes */
     struct timer keepalive, write_timer;
     struct defer work;
     char *why; /* owned; set once dead */

@@ -367,6 +367,41 @@ static void test_no_answer_to_a_ping_ends_the_session(void **state)
     side_done(&d);
 }
 
+/* On a slow line the answer stands behind what the peer sent before it: a connection over which
+ * data still comes is not dead. */
+static void test_data_that_arrives_is_as_good_as_an_answer(void **state)
+{
+    struct stream s;
+    struct side d;
+
+    (void)state;
+    side_open(&d, true);
+    open_stream(&d, &s);
+    s.greedy = true;
+    raw_expect(&d.r, R_WINDOW, R_SYN, 1, 0);
+    raw_frame(&d.r, R_WINDOW, R_ACK, 1, 0);
+    turn_some(d.l, 2);
+    yamux_probe(d.y, 4 * NSEC_PER_SEC);
+    raw_expect(&d.r, R_PING, R_SYN, 0, 0);
+    for (int i = 0; i < 20; i++) {
+        raw_data(&d.r, 0, 1, "slowly", 6);
+        turn_some(d.l, 2);
+        pass(&d, 3);
+        assert_int_equal(d.closed, 0);
+    }
+    raw_frame(&d.r, R_PING, R_ACK, 0, 0);
+    turn_some(d.l, 2);
+    pass(&d, 30);
+    raw_expect(&d.r, R_PING, R_SYN, 0, 1);
+    raw_data(&d.r, 0, 1, "the last", 8);
+    turn_some(d.l, 2);
+    pass(&d, 20); /* and then nothing */
+    turn_until(d.l, d.closed);
+    assert_non_null(strstr(d.why.text, "no answer to a ping"));
+    buf_done(&s.got);
+    side_done(&d);
+}
+
 static void test_window_is_granted_by_halves(void **state)
 {
     static char half[128 * 1024];
@@ -1107,6 +1142,7 @@ int main(void)
         cmocka_unit_test(test_ping_answer_does_not_wait_behind_data),
         cmocka_unit_test(test_keepalive_every_thirty_seconds),
         cmocka_unit_test(test_no_answer_to_a_ping_ends_the_session),
+        cmocka_unit_test(test_data_that_arrives_is_as_good_as_an_answer),
         cmocka_unit_test(test_window_is_granted_by_halves),
         cmocka_unit_test(test_peer_may_fill_the_window_but_not_pass_it),
         cmocka_unit_test(test_frame_larger_than_the_window_ends_the_session_unread),
