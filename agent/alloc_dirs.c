@@ -28,8 +28,12 @@ static void delete_next(void *arg)
     _cleanup_free_ char *path = NULL;
 
     timer_stop(&d->again);
-    if (d->n_ids == 0 || job_busy(&d->job))
+    if (d->n_ids == 0)
         return;
+    if (job_busy(&d->job)) { /* the last one hangs, and nobody tells when it is gone */
+        timer_set(&d->again, AGAIN_SEC * NSEC_PER_SEC);
+        return;
+    }
     path = xasprintf("%s/%s", d->alloc_dir, d->ids[d->n_ids - 1]);
     job_delete(&d->job, d->alloc_dir, path, on_deleted);
 }

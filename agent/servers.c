@@ -149,11 +149,18 @@ static void on_resolved(void *arg, int r, const char *text)
 static void resolve_all(void *arg)
 {
     struct servers *sv = arg;
+    bool hangs = false;
 
     sv->resolved_at_ns = clock_boot_ns();
-    for (size_t i = 0; i < sv->n_names; i++)
-        if (!job_busy(&sv->names[i].job))
-            job_resolve(&sv->names[i].job, sv->names[i].host, sv->names[i].port, on_resolved);
+    for (size_t i = 0; i < sv->n_names; i++) {
+        struct job *job = &sv->names[i].job;
+
+        hangs |= job->hung;
+        if (!job_busy(job))
+            job_resolve(job, sv->names[i].host, sv->names[i].port, on_resolved);
+    }
+    if (hangs)
+        resolve_again_later(sv); /* nobody tells when that one is gone */
 }
 
 /* --- the rest --- */

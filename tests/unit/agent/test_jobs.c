@@ -6,12 +6,8 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/alloc_dirs.h"
@@ -20,6 +16,8 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "tests/support/hold.h"
+#include "codec/mp.h"
 
 /* A picket-probe that is a script; its calls are in <dir>/calls. */
 struct world {
@@ -109,6 +107,23 @@ static void on_user(void *arg, int r, const char *text, const struct answer_user
     on_text(w, r, text);
 }
 
+/* what was read as "path=text" or "path!error", one behind the other */
+static void on_files(void *arg, int r, const char *text, const struct conf_files *files)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(65536);
+    struct world *w = arg;
+
+    assert_true((r == 0) == (files != NULL));
+    for (size_t i = 0; files && i < files->n; i++) {
+        const struct conf_file *f = &files->v[i];
+
+        buf_printf(&b, "%s%s%s", f->path, str_empty(f->error) ? "=" : "!", str_or_empty(f->error));
+        buf_add(&b, f->text.p, f->text.n);
+        buf_add_byte(&b, ';');
+    }
+    on_text(w, r, files ? buf_str(&b) : text);
+}
+
 static void on_delete(void *arg, int r, const char *text, const struct answer_delete *a)
 {
     struct world *w = arg;
@@ -127,6 +142,17 @@ static void turn_until(struct world *w, int answers)
     while (w->answers < answers && clock_boot_ns() < end)
         assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0);
     assert_int_equal(w->answers, answers);
+}
+
+/* the script has written its file "said" */
+static void turn_until_said(struct world *w)
+{
+    _cleanup_free_ char *path = xasprintf("%s/said", w->dir);
+    uint64_t end = clock_boot_ns() + 60 * NSEC_PER_SEC;
+
+    while (access(path, F_OK) < 0 && clock_boot_ns() < end)
+        assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0);
+    assert_int_equal(access(path, F_OK), 0);
 }
 
 static void test_text_of_a_look_up(void **state)
@@ -242,40 +268,15 @@ static void test_done_is_silent(void **state)
     assert_int_equal(w->answers, 0);
 }
 
-/* Traced by a process that only waits, a child stays a zombie: see test_proc. */
-static pid_t hold(pid_t pid)
-{
-    int fds[2];
-    char ok = 'n';
-    pid_t tracer;
-
-    assert_int_equal(pipe(fds), 0);
-    tracer = fork();
-    if (tracer == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ok = ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 ? 'y' : 'n';
-        (void)!write(fds[1], &ok, 1);
-        for (;;)
-            (void)pause();
-    }
-    assert_int_equal(read(fds[0], &ok, 1), 1);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
-    if (ok == 'y')
-        return tracer;
-    (void)kill(tracer, SIGKILL);
-    (void)waitpid(tracer, NULL, 0);
-    return -1;
-}
-
 static void test_nothing_is_started_while_the_last_one_hangs(void **state)
 {
     struct world *w = *state;
     uint64_t end;
     pid_t tracer;
 
-    put_script(w, "exec sleep 60");
+    put_script(w, "echo read /a >&2; echo read /x >&2; echo >$D/said; exec sleep 60");
     job_resolve(&w->job, "x", "1", on_text);
+    turn_until_said(w);
     tracer = hold(proc_pid(w->job.proc));
     if (tracer < 0)
         skip();
@@ -288,15 +289,54 @@ static void test_nothing_is_started_while_the_last_one_hangs(void **state)
     job_resolve(&w->job, "y", "1", on_text);
     turn_until(w, 2);
     assert_int_equal(w->r, -EBUSY);
-    assert_string_equal(w->text, "the last one still hangs");
-    (void)kill(tracer, SIGKILL);
-    (void)waitpid(tracer, NULL, 0);
+    assert_true(
+        str_starts(w->text, "the last one still hangs: no answer in 10 s; last step: read /x ("));
+    release(tracer);
     end = clock_boot_ns() + 60 * NSEC_PER_SEC;
     while (job_busy(&w->job) && clock_boot_ns() < end)
         assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0);
     job_resolve(&w->job, "z", "1", on_text);
     turn_until(w, 3);
     assert_string_equal(w->text, "hello\n");
+}
+
+static void test_configuration_files_come_as_they_are(void **state)
+{
+    struct conf_file v[] = {
+        {.path = xstrdup("/a.hcl"), .text = {(uint8_t *)xstrdup("x = 1\n"), 6}   },
+        {.path = xstrdup("/b.hcl"), .error = xstrdup("/b.hcl: Permission denied")},
+        {.path = xstrdup("/c.hcl"), .text = {(uint8_t *)xstrdup(""), 0}          },
+    };
+    struct conf_files files = {.v = v, .n = ARRAY_LEN(v)};
+    const char *const paths[] = {"/a.hcl", "-b"};
+    _cleanup_free_ char *path = NULL, *asked = NULL;
+    _cleanup_buf_ struct buf b = BUF_INIT(65536);
+    struct world *w = *state;
+
+    mp_encode(&b, &desc_conf_files, &files);
+    path = xasprintf("%s/answer", w->dir);
+    assert_int_equal(file_write_atomic(path, b.p, b.len, 0600, NULL), 0);
+    put_script(w, "cat $D/answer");
+    job_read_config(&w->job, paths, 2, on_files);
+    turn_until(w, 1);
+    assert_string_equal(w->text, "/a.hcl=x = 1\n;/b.hcl!/b.hcl: Permission denied;/c.hcl=;");
+    asked = calls(w);
+    assert_string_equal(asked, "-read-config /a.hcl -b\n");
+    put_script(w, "echo garbage");
+    job_read_config(&w->job, paths, 2, on_files);
+    turn_until(w, 2);
+    assert_int_equal(w->r, -EIO);
+    assert_true(str_starts(w->text, "the answer: "));
+    put_script(w, "echo 'picket-probe: bad day' >&2; exit 1");
+    job_read_config(&w->job, paths, 0, on_files);
+    turn_until(w, 3);
+    assert_int_equal(w->r, -EIO);
+    assert_string_equal(w->text, "bad day");
+    for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+        free(v[i].path);
+        free(v[i].text.p);
+        free(v[i].error);
+    }
 }
 
 static void test_delete_tells_what_was_kept(void **state)
@@ -324,6 +364,13 @@ static size_t lines(const char *text)
     for (; (text = strchr(text, '\n')); text++)
         n++;
     return n;
+}
+
+static size_t lines_of_calls(struct world *w)
+{
+    _cleanup_free_ char *said = calls(w);
+
+    return lines(said);
 }
 
 static void test_folders_of_allocations_go_one_by_one(void **state)
@@ -354,6 +401,50 @@ static void test_folders_of_allocations_go_one_by_one(void **state)
     (void)alloc_dirs_free(d);
 }
 
+/* turns until the condition holds, for a minute of real time at most */
+#define TURN_WHILE(condition)                                                                      \
+    for (int i_ = 0; (condition) && i_ < 3000; i_++)                                               \
+    assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0)
+
+/* the clock that the tests move: so long passes at once */
+static void pass(struct world *w, uint64_t sec)
+{
+    clock_fake_advance(sec * NSEC_PER_SEC);
+    for (int i = 0; i < 5; i++) {
+        (void)loop_run_due(w->loop);
+        assert_int_equal(loop_turn(w->loop, NSEC_PER_MSEC), 0);
+    }
+}
+
+static void test_a_deletion_that_hung_does_not_end_all_others(void **state)
+{
+    struct world *w = *state;
+    struct alloc_dirs *d;
+    pid_t pid = -1, tracer;
+
+    clock_fake(true, UINT64_C(1) << 60, INT64_C(1800000000) * (int64_t)NSEC_PER_SEC);
+    d = alloc_dirs_new(w->loop, w->script, "/allocs");
+    put_script(w, HOLD_SCRIPT);
+    alloc_dirs_delete(d, ID_1);
+    TURN_WHILE((pid = hold_pid(w->dir)) < 0);
+    tracer = hold(pid);
+    if (tracer < 0)
+        skip();
+    pass(w, 601); /* its limit */
+    pass(w, 3);   /* and it does not die */
+    pass(w, 301); /* still there: nothing is started */
+    put_script(w, "echo '{\"Deleted\":3}'");
+    release(tracer);
+    TURN_WHILE(hold_exists(pid));
+    for (int i = 0; i < 10; i++)
+        pass(w, 0);
+    pass(w, 301);
+    TURN_WHILE(lines_of_calls(w) < 2);
+    assert_int_equal(lines_of_calls(w), 2);
+    (void)alloc_dirs_free(d);
+    clock_fake(false, 0, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -367,8 +458,10 @@ int main(void)
         T(test_owner_may_end_from_inside),
         T(test_done_is_silent),
         T(test_nothing_is_started_while_the_last_one_hangs),
+        T(test_configuration_files_come_as_they_are),
         T(test_delete_tells_what_was_kept),
         T(test_folders_of_allocations_go_one_by_one),
+        T(test_a_deletion_that_hung_does_not_end_all_others),
     };
 
     loop_block_signals();

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "tests/unit/agent/fixture.h"
+#include "tests/support/hold.h"
 
 /* A picket-probe that resolves: it prints the file "<folder>/<host>", so that tests say what names
  * mean; without the file the name is unknown. */
@@ -17,6 +18,14 @@ struct names {
 static void on_change(void *arg)
 {
     ((struct names *)arg)->changes++;
+}
+
+/* the script that resolves is put aside, or back */
+static void rename_script(struct names *n, bool aside)
+{
+    _cleanup_free_ char *other = xasprintf("%s.aside", n->script);
+
+    assert_int_equal(aside ? rename(n->script, other) : rename(other, n->script), 0);
 }
 
 static int setup(void **state)
@@ -124,6 +133,36 @@ static void test_name_that_is_not_known_yet_is_tried_again(void **state)
         settle(n->f);
     assert_int_equal(count(n), 0);
     put_name(n, "10.0.0.2:4747\n");
+    pass(n->f, 60 * SEC);
+    wait_for(n, 1);
+}
+
+/* not even by SIGKILL: while it is there no other is started, afterwards one is */
+static void test_look_up_that_cannot_be_killed_is_outlived(void **state)
+{
+    static const char *const configured[] = {"server.example:4747"};
+    struct names *n = *state;
+    _cleanup_free_ char *text = xasprintf("#!/bin/sh\nD='%s'\n" HOLD_SCRIPT "\n", n->f->dir);
+    pid_t pid = -1, tracer;
+    struct err e;
+
+    rename_script(n, true);
+    assert_int_equal(file_write_atomic(n->script, text, strlen(text), 0700, &e), 0);
+    open_servers(n, configured, 1);
+    for (int i = 0; i < 3000 && (pid = hold_pid(n->f->dir)) < 0; i++)
+        settle(n->f);
+    tracer = hold(pid);
+    remove_file(n->f->dir, "pid");
+    if (tracer < 0)
+        skip();
+    pass(n->f, 120 * SEC);
+    rename_script(n, false);
+    put_name(n, "10.0.0.2:4747\n");
+    release(tracer);
+    for (int i = 0; i < 3000 && hold_exists(pid); i++)
+        settle(n->f);
+    for (int i = 0; i < 10; i++)
+        settle(n->f);
     pass(n->f, 60 * SEC);
     wait_for(n, 1);
 }
@@ -279,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_names_are_resolved_by_a_child),
         TEST(test_name_that_is_not_known_yet_is_tried_again),
+        TEST(test_look_up_that_cannot_be_killed_is_outlived),
         TEST(test_output_that_is_no_address_is_not_used),
         TEST(test_learned_list_replaces_the_configured_one),
         TEST(test_learned_list_out_of_reach_gets_the_configured_one_back),
