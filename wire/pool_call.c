@@ -171,6 +171,7 @@ static void on_session_closed(void *arg, struct rpc_session *session, const stru
     if (s->session == session) {
         timer_stop(&s->idle);
         s->session = NULL;
+        pool_server_settle(s);
     }
     (void)rpc_session_unref(session);
 }

@@ -13,7 +13,7 @@
 #include "tests/support/wire_raw.h"
 #include "wire/accept.h"
 #include "wire/conn.h"
-#include "wire/pool.h"
+#include "wire/pool_priv.h"
 
 enum { SERVERS = 3 };
 
@@ -917,7 +917,7 @@ static void take_stream(void *arg, struct rpc_stream *s, const char *method)
 
 static struct stream_end *open_stream(struct world *w, struct stream_end *e)
 {
-    *e = (struct stream_end){0};
+    *e = taken = (struct stream_end){0};
     e->s = pool_stream_open(w->p, "Agent.Monitor", "\x80", 1, &stream_user, e);
     return e;
 }
@@ -964,6 +964,34 @@ static void test_streams_without_servers_fail(void **state)
     e.s = rpc_stream_close(e.s); /* while it looks for one */
     turn_some(w.l, 10);
     assert_int_equal(e.n_ends, 0);
+    world_done(&w);
+}
+
+static size_t known_servers(const struct world *w)
+{
+    size_t n = 0;
+
+    list_for_each (s, &w->p->all, struct pool_server, link)
+        n++;
+    return n;
+}
+
+/* one that is not listed any more goes with its connection, also when the server ends it */
+static void test_servers_that_streams_held_are_forgotten(void **state)
+{
+    struct stream_end e;
+    struct world w;
+
+    (void)state;
+    world_open(&w, 1);
+    open_stream(&w, &e);
+    turn_until(w.l, taken.n_objects == 1);
+    assert_int_equal(pool_set_servers(w.p, (const char *const[]){w.s[1].address}, 1), 1);
+    assert_int_equal(known_servers(&w), 2);
+    server_stop(&w.s[0]);
+    turn_until(w.l, e.n_ends);
+    turn_some(w.l, 8);
+    assert_int_equal(known_servers(&w), 1);
     world_done(&w);
 }
 
@@ -1085,6 +1113,7 @@ int main(void)
         cmocka_unit_test(test_bad_address_fails_the_call),
         cmocka_unit_test(test_streams_find_a_server),
         cmocka_unit_test(test_streams_without_servers_fail),
+        cmocka_unit_test(test_servers_that_streams_held_are_forgotten),
         cmocka_unit_test(test_streams_hold_their_connection),
         cmocka_unit_test(test_a_server_that_hangs_is_left_within_seconds),
         cmocka_unit_test(test_a_server_that_thinks_is_not_left),
