@@ -14,7 +14,8 @@
 #include "codec/ops.h"
 
 enum {
-    DEPTH_MAX = 256, /* one descriptor for each level */
+    DEPTH_MAX = 256,     /* one descriptor for each level */
+    PATH_TEXT_MAX = 300, /* bytes of a path that are told: JSON makes six of one */
 };
 
 struct removal {
@@ -42,7 +43,8 @@ static void keep(struct removal *rm, const char *path, const char *why)
     rm->answer->n_kept++;
     if (rm->answer->n_kept > ANSWER_KEPT_MAX)
         return;
-    text = xasprintf("%s: %s", path, why);
+    text = xasprintf("%.*s%s: %s", PATH_TEXT_MAX, path, strlen(path) > PATH_TEXT_MAX ? "..." : "",
+                     why);
     strv_add(&rm->answer->kept, &rm->answer->n_kept_texts, text);
 }
 

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/str.h"
+#include "codec/js.h"
 #include "codec/ops.h"
 #include "probe/remove.h"
 
@@ -195,24 +197,50 @@ static void test_nothing_outside_is_touched(void **state)
     refused(w, gone, in_gone);
 }
 
-static void test_folders_without_end_are_named(void **state)
+/* a chain of folders that is longer than we follow */
+static void make_chain(struct world *w, const char *name)
 {
-    struct world *w = *state;
     int fd = open(w->below, O_PATH | O_DIRECTORY);
 
     for (int i = 0; i < 400; i++) {
         int next;
 
-        assert_int_equal(mkdirat(fd, "d", 0755), 0);
-        next = openat(fd, "d", O_PATH | O_DIRECTORY);
+        assert_int_equal(mkdirat(fd, name, 0755), 0);
+        next = openat(fd, name, O_PATH | O_DIRECTORY);
         assert_true(next >= 0);
         (void)close(fd);
         fd = next;
     }
     (void)close(fd);
+}
+
+static void test_folders_without_end_are_named(void **state)
+{
+    struct world *w = *state;
+
+    make_chain(w, "d");
     assert_int_equal(del(w, "d"), 0);
     assert_int_equal(w->answer.n_kept, 1);
     assert_non_null(strstr(w->answer.kept[0], "too many folders inside each other"));
+}
+
+/* nor does what the owner of a tree calls its files make the answer too long to be read */
+static void test_long_names_are_cut(void **state)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(16 * MIB);
+    struct world *w = *state;
+    char name[256];
+
+    memset(name, 0xe4, sizeof(name) - 1);
+    name[255] = 0;
+    make_chain(w, name);
+    assert_int_equal(del(w, name), 0);
+    assert_int_equal(w->answer.n_kept, 1);
+    assert_non_null(strstr(w->answer.kept[0], "too many folders inside each other"));
+    js_encode(&b, &desc_answer_delete, &w->answer, 0);
+    assert_true(b.len * ANSWER_KEPT_MAX < JOB_OUTPUT_MAX);
+    ops_clear(&desc_answer_delete, &w->answer);
+    assert_int_equal(js_decode(&desc_answer_delete, buf_str(&b), b.len, &w->answer, &w->e), 0);
 }
 
 /* whether modes of files count for root too; no difference for others */
@@ -255,11 +283,11 @@ static void test_what_cannot_be_deleted_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_deletes_a_tree_and_counts),       T(test_what_is_not_there_is_deleted_already),
-        T(test_a_file_and_a_deeper_path),        T(test_links_are_deleted_and_not_followed),
-        T(test_a_link_on_the_way_is_refused),    T(test_the_folder_itself_may_be_behind_a_link),
-        T(test_nothing_outside_is_touched),      T(test_folders_without_end_are_named),
-        T(test_what_cannot_be_deleted_is_named),
+        T(test_deletes_a_tree_and_counts),    T(test_what_is_not_there_is_deleted_already),
+        T(test_a_file_and_a_deeper_path),     T(test_links_are_deleted_and_not_followed),
+        T(test_a_link_on_the_way_is_refused), T(test_the_folder_itself_may_be_behind_a_link),
+        T(test_nothing_outside_is_touched),   T(test_folders_without_end_are_named),
+        T(test_long_names_are_cut),           T(test_what_cannot_be_deleted_is_named),
     };
 
     return cmocka_run_group_tests_name("probe/remove", tests, NULL, NULL);
