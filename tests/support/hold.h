@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "tests/support/check.h"
 
 /* -1 where that is forbidden */
 static inline pid_t hold(pid_t pid)
