@@ -15,8 +15,12 @@
 #include "codec/mp.h"
 #include "codec/ops.h"
 
+/* until a write that failed is tried again, unless something asks for it sooner */
+#define AGAIN_NS (60 * NSEC_PER_SEC)
+
 struct write_job {
     struct writer_job job;
+    enum fact fact;
     struct journal *journal; /* borrowed: outlives the writer */
     char *path;              /* owned */
     uint8_t *p;              /* owned */
@@ -27,8 +31,7 @@ struct write_job {
 
 struct journal_wait {
     struct writer_job job;
-    struct journal *journal; /* borrowed */
-    uint64_t failed_before;
+    struct journal *journal;        /* borrowed */
     void (*done)(void *arg, int r); /* NULL: cancelled */
     void *arg;
 };
@@ -53,14 +56,20 @@ static void write_run(struct writer_job *wj)
         w->r = file_write_atomic(w->path, w->p, w->n, 0600, &w->e);
 }
 
+/* a disk that refuses is said so once */
 static void write_done(struct writer_job *wj)
 {
     struct write_job *w = container_of(wj, struct write_job, job);
+    bool *unsaved = &w->journal->unsaved[w->fact];
 
     if (w->r < 0) {
-        w->journal->n_failed++;
-        (void)log_error(0, "cannot remember a fact over a restart", KE(&w->e));
+        if (!*unsaved)
+            (void)log_error(0, "cannot remember a fact over a restart", KE(&w->e));
+        timer_set(&w->journal->again, AGAIN_NS);
+    } else if (*unsaved) {
+        log_info("a fact can be remembered again", KV("path", w->path));
     }
+    *unsaved = w->r < 0;
     free(w->path);
     free(w->p);
     free(w);
@@ -88,6 +97,7 @@ void journal_save(struct journal *j, enum fact fact)
     mp_encode(&b, row->desc, fact_at(j, fact));
     w = xnew0(struct write_job);
     w->job = (struct writer_job){.run = write_run, .done = write_done};
+    w->fact = fact;
     w->journal = j;
     w->path = xasprintf("%s/%s", j->dir, row->file);
     if (buf_ok(&b) < 0)
@@ -95,6 +105,23 @@ void journal_save(struct journal *j, enum fact fact)
     else
         w->p = buf_take(&b, &w->n);
     (void)submit(j, &w->job);
+}
+
+static bool any_unsaved(const struct journal *j)
+{
+    for (enum fact i = 0; i < FACT_MAX; i++)
+        if (j->unsaved[i])
+            return true;
+    return false;
+}
+
+static void save_again(void *arg)
+{
+    struct journal *j = arg;
+
+    for (enum fact i = 0; i < FACT_MAX; i++)
+        if (j->unsaved[i])
+            journal_save(j, i);
 }
 
 static void sync_run(struct writer_job *wj)
@@ -107,7 +134,7 @@ static void sync_done(struct writer_job *wj)
     struct journal_wait *w = container_of(wj, struct journal_wait, job);
 
     if (w->done)
-        w->done(w->arg, w->journal->n_failed > w->failed_before ? -EIO : 0);
+        w->done(w->arg, any_unsaved(w->journal) ? -EIO : 0);
     free(w);
 }
 
@@ -115,9 +142,9 @@ struct journal_wait *journal_sync(struct journal *j, void (*done)(void *arg, int
 {
     struct journal_wait *w = xnew0(struct journal_wait);
 
+    save_again(j);
     w->job = (struct writer_job){.run = sync_run, .done = sync_done};
     w->journal = j;
-    w->failed_before = j->n_failed;
     w->done = done;
     w->arg = arg;
     return submit(j, &w->job) ? w : NULL;
@@ -200,6 +227,7 @@ int journal_open(struct loop *l, const char *state_dir, const char *node_id, str
     _cleanup_(journal_freep) struct journal *j = xnew0(struct journal);
 
     j->loop = l;
+    timer_init(l, &j->again, "remember again", save_again, j);
     j->dir = xstrdup(state_dir);
     for (enum fact i = 0; i < FACT_MAX; i++) {
         int r = load(j, i, e);
@@ -220,6 +248,7 @@ struct journal *journal_free(struct journal *j)
         return NULL;
     if (j->writer)
         (void)writer_free(j->writer);
+    timer_stop(&j->again);
     for (enum fact i = 0; i < FACT_MAX; i++)
         ops_clear(fact_rows[i].desc, fact_at(j, i));
     free(j->dir);

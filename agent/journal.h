@@ -8,8 +8,8 @@
  *   picket-events.mp       node events that no server has confirmed yet
  *   picket-meta.mp         metadata that was set at run time (Nomad 1.5: node meta apply)
  * What is set is in force at once; the file follows on the writer thread, so that a slow disk never
- * holds the loop; journal_sync() tells when it is there.  A file that is damaged is put aside and
- * said so.
+ * holds the loop; journal_sync() tells when it is there.  A write that fails is tried again each
+ * minute.  A file that is damaged is put aside and said so.
  *
  * Each file carries the format it was written in ("Version"; none is format 1).  An older one is
  * read, and becomes JOURNAL_FORMAT with the next write; a newer one makes journal_open() fail and
@@ -49,9 +49,9 @@ DEFINE_CLEANUP(struct journal, journal_free)
 /* writes that are not on the disk yet */
 size_t journal_pending(const struct journal *j);
 
-/* Calls done once when everything set so far is on the disk: r 0, or -EIO when a write of it
- * failed (it is in force, but a restart forgets it).  From inside, with NULL returned, only when no
- * thread could be had. */
+/* Calls done once when everything set so far is on the disk, whatever failed before included: r 0,
+ * or -EIO when it cannot be written (it is in force, but a restart forgets it).  From inside, with
+ * NULL returned, only when no thread could be had. */
 struct journal_wait;
 struct journal_wait *journal_sync(struct journal *j, void (*done)(void *arg, int r), void *arg);
 /* for a caller that goes before done was called; NULL-safe, returns NULL */

@@ -45,9 +45,10 @@ extern const struct fact_row fact_rows[FACT_MAX];
 
 struct journal {
     struct loop *loop;
-    struct writer *writer; /* owned; made by the first write */
-    char *dir;             /* owned */
-    uint64_t n_failed;     /* writes */
+    struct writer *writer;  /* owned; made by the first write */
+    char *dir;              /* owned */
+    bool unsaved[FACT_MAX]; /* the last write of it failed */
+    struct timer again;     /* tries those once more */
     struct fact_registered registered;
     struct fact_identity identity;
     struct fact_allocs allocs;

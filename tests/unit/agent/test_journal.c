@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -255,10 +256,72 @@ static void test_sync_says_when_the_disk_refused(void **state)
     turn_until(f, &r);
     assert_int_equal(r, -EIO);
     r = 1;
-    (void)journal_sync(f->j, on_synced, &r); /* what was before does not count */
+    (void)journal_sync(f->j, on_synced, &r); /* and it still is not there */
+    turn_until(f, &r);
+    assert_int_equal(r, -EIO);
+    large[1] = 0;
+    journal_set_meta(f->j, &(struct optmap){&item, 1});
+    r = 1;
+    (void)journal_sync(f->j, on_synced, &r);
     turn_until(f, &r);
     assert_int_equal(r, 0);
     free(large);
+}
+
+/* the disk refuses this fact, or no longer */
+static void refuse(struct fixture *f, const char *file, bool on)
+{
+    _cleanup_free_ char *in_the_way = xasprintf("%s/%s.tmp", f->dir, file);
+
+    assert_int_equal(on ? mkdir(in_the_way, 0700) : rmdir(in_the_way), 0);
+}
+
+static void test_what_a_disk_refused_is_written_when_it_is_set_again(void **state)
+{
+    struct fixture *f = *state;
+    struct optpair item = {(char *)"k", (char *)"v"};
+    _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, files[4]);
+    int r = 1;
+
+    reopen(f, ID);
+    refuse(f, files[4], true);
+    journal_set_meta(f->j, &(struct optmap){&item, 1});
+    (void)journal_sync(f->j, on_synced, &r);
+    turn_until(f, &r);
+    assert_int_equal(r, -EIO);
+    refuse(f, files[4], false);
+    r = 1;
+    journal_set_meta(f->j, &(struct optmap){&item, 1}); /* nothing new */
+    (void)journal_sync(f->j, on_synced, &r);
+    turn_until(f, &r);
+    assert_int_equal(r, 0);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static void test_what_a_disk_refused_is_written_later(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, files[0]);
+    int r = 1;
+
+    clock_fake(true, UINT64_C(1) << 60, INT64_C(1800000000) * (int64_t)NSEC_PER_SEC);
+    reopen(f, ID);
+    refuse(f, files[0], true);
+    journal_set_registered(f->j);
+    (void)journal_sync(f->j, on_synced, &r);
+    turn_until(f, &r);
+    assert_int_equal(r, -EIO);
+    clock_fake_advance(61 * NSEC_PER_SEC);
+    (void)loop_run_due(f->loop); /* once more in vain */
+    for (int i = 0; i < 1000 && journal_pending(f->j) > 0; i++)
+        assert_int_equal(loop_turn(f->loop, 10 * NSEC_PER_MSEC), 0);
+    refuse(f, files[0], false);
+    clock_fake_advance(61 * NSEC_PER_SEC);
+    (void)loop_run_due(f->loop);
+    reopen(f, ID);
+    clock_fake(false, 0, 0);
+    assert_true(journal_registered(f->j));
+    assert_int_equal(access(path, F_OK), 0);
 }
 
 /* --- formats --- */
@@ -524,6 +587,8 @@ int main(void)
         TEST(test_metadata_tells_unset_from_empty),
         TEST(test_sync_says_when_all_is_on_the_disk),
         TEST(test_sync_says_when_the_disk_refused),
+        TEST(test_what_a_disk_refused_is_written_when_it_is_set_again),
+        TEST(test_what_a_disk_refused_is_written_later),
         TEST(test_first_format_is_read_and_upgraded_by_the_next_write),
         TEST(test_newer_format_is_refused_and_left_alone),
         TEST(test_what_a_cut_off_write_left_is_removed_and_never_read),
