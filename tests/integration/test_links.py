@@ -1,4 +1,5 @@
 """What the programs are made of: only the libraries that design and docs/decisions/0001 allow, few in all, and picketd small."""
+import glob
 import os
 import re
 import shutil
@@ -69,3 +70,15 @@ class Links(unittest.TestCase):
         size = os.path.getsize(path)
         print(f'picketd stripped: {size} bytes, {len(closure("picketd"))} libraries')
         self.assertLess(size, PICKETD_STRIPPED_MAX * (INSTRUMENTED if is_instrumented() else 1))
+
+
+class Rights(unittest.TestCase):
+    def test_the_unit_leaves_probes_the_capabilities_that_they_ask_for(self):
+        asked = set()
+        for path in glob.glob('fingerprint/*.c') + glob.glob('drivers/*.c') + glob.glob('probe/*.c'):
+            with open(path, encoding='utf-8') as f:
+                asked |= set(re.findall(r'PROBE_CAP\((CAP_\w+)\)', f.read()))
+        with open('packaging/picketd.service.in', encoding='utf-8') as f:
+            left = set(re.search(r'^CapabilityBoundingSet=(.*)$', f.read(), re.M)[1].split())
+        self.assertIn('CAP_DAC_READ_SEARCH', asked)
+        self.assertEqual(asked - left, set())
