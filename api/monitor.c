@@ -38,23 +38,24 @@ struct monitor {
 
 /* --- records --- */
 
-static void add_line(struct monitor *m, const char *line)
+/* false: there is no room for it */
+static bool add_line(struct monitor *m, const char *line)
 {
     size_t n = strlen(line) + 1;
 
-    if (m->lines.len + n > MONITOR_MAX) {
-        m->dropped++;
-        return;
-    }
+    if (m->lines.len + n > MONITOR_MAX)
+        return false;
     buf_add(&m->lines, line, n - 1);
     buf_add_byte(&m->lines, '\n');
+    return true;
 }
 
 static void on_line(void *arg, const char *line)
 {
     struct monitor *m = arg;
 
-    add_line(m, line);
+    if (!add_line(m, line))
+        m->dropped++;
     if (!timer_armed(&m->gather))
         timer_set(&m->gather, GATHER_NS);
 }
@@ -68,8 +69,8 @@ static void tell_dropped(struct monitor *m)
         return;
     (void)snprintf(text, sizeof(text), "[WARN] Monitor dropped %llu logs during monitor request",
                    (unsigned long long)m->dropped);
-    m->dropped = 0;
-    add_line(m, text);
+    if (add_line(m, text))
+        m->dropped = 0;
 }
 
 /* --- frames --- */

@@ -126,6 +126,28 @@ static void test_plain_lines_without_heartbeats(void **state)
     assert_non_null(strstr(written(b), "[INFO]  one n=1\n"));
 }
 
+/* also when what has left makes no room for that word itself */
+static void test_count_of_dropped_lines_is_not_lost(void **state)
+{
+    _cleanup_free_ char *rest = xnew0_n(char, MONITOR_MAX);
+    struct bed *b = *state;
+
+    b->room = 0;
+    open_monitor(b, LOG_LEVEL_INFO, false, true);
+    log_info("short");
+    for (int i = 0; i < 7; i++) /* 5 of them fit, and not a line more */
+        log_info("long", KV("rest", memset(rest, 'x', 6500)));
+    for (int i = 0; i < 3; i++)
+        log_info("lost", KV("rest", memset(rest, 'x', 200)));
+    b->room = 40; /* "short" fits */
+    pass(b, 100 * MS);
+    assert_non_null(strstr(written(b), "short\n"));
+    b->room = HTTP_STREAM_MAX;
+    pass(b, 100 * MS);
+    pass(b, 100 * MS);
+    assert_non_null(strstr(written(b), "[WARN] Monitor dropped 5 logs during monitor request\n"));
+}
+
 static void test_level_is_the_readers(void **state)
 {
     struct bed *b = *state;
@@ -234,6 +256,7 @@ int main(void)
         TEST(test_lines_are_gathered_into_one_frame),
         TEST(test_heartbeats_while_idle),
         TEST(test_plain_lines_without_heartbeats),
+        TEST(test_count_of_dropped_lines_is_not_lost),
         TEST(test_level_is_the_readers),
         TEST(test_json_lines),
         TEST(test_lines_wait_while_there_is_no_room),
