@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -156,10 +157,21 @@ static void format_line(struct buf *b, bool json, enum log_level level, int code
         buf_add_byte(b, '}');
 }
 
+/* systemd says which stream it has connected with the journal (systemd.exec(5)): whose standard
+ * error was redirected since then is to find the log there */
+static bool is_journal(int fd, const char *stream)
+{
+    unsigned long long device, inode;
+    struct stat st;
+
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &st) == 0 &&
+           st.st_dev == device && st.st_ino == inode;
+}
+
 static bool to_journal(void)
 {
     if (state.journal < 0)
-        state.journal = getenv("JOURNAL_STREAM") && !isatty(STDERR_FILENO);
+        state.journal = is_journal(STDERR_FILENO, getenv("JOURNAL_STREAM"));
     return state.journal > 0;
 }
 

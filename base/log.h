@@ -3,10 +3,10 @@
  * A record is a constant lower-case message plus fields:
  *     log_info("node registered", KV("node_id", id), KI("servers", n));
  *     return log_error(r, "cannot read config", KV("path", path));
- * On a terminal or in a file a record is a line "TIME [INFO]  message key=value"; under systemd
- * (JOURNAL_STREAM) it goes to the journal with PRIORITY and one PICKET_* field per key.  Writing
- * never blocks: what a full pipe or socket refuses is dropped and counted, and the count is shown
- * by the next record.
+ * On a terminal or in a file a record is a line "TIME [INFO]  message key=value"; when standard
+ * error is the journal's (JOURNAL_STREAM) it goes to the journal with PRIORITY and one PICKET_*
+ * field per key.  Writing never blocks: what a full pipe or socket refuses is dropped and counted,
+ * and the count is shown by the next record.
  *
  * Who decides, logs, once: the library layers (base codec model wire state) do not log above debug.
  * Secrets are never passed here.

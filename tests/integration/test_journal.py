@@ -36,9 +36,8 @@ class Journal(ProgramCase):
 
     @staticmethod
     def start_below(program, run):
-        script = 'mount --bind "$0" /run && exec "$@"'
-        return program.start(env={'JOURNAL_STREAM': '1:1'},
-                             prefix=('unshare', '-m', '--propagation', 'private', 'sh', '-c', script, run))
+        script = 'mount --bind "$0" /run && export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/stderr) && exec "$@"'
+        return program.start(prefix=('unshare', '-m', '--propagation', 'private', 'sh', '-c', script, run))
 
     def record(self, sock, message):
         def next_one():
