@@ -74,7 +74,7 @@ struct agent {
     uint64_t reload_ns; /* CLOCK_BOOTTIME of the last reload that the probes have to follow */
     bool *behind;       /* for each row: still to answer by that configuration */
     struct defer merge;
-    int (*reload)(void *arg, struct conf_reloaded *said);
+    const struct view *(*open_reload)(void *arg, struct view_wait *w);
     void *reload_arg;
     bool collecting; /* the first registration may go out */
     char *status;    /* the last sentence */
@@ -361,14 +361,11 @@ void agent_reload(struct agent *a, const struct conf_reloaded *said)
     defer_set(&a->merge);
 }
 
-static int on_reload_asked(void *arg, struct buf *ret)
+static const struct view *on_reload_asked(void *arg, struct view_wait *w)
 {
-    struct agent *a = arg;
-    struct conf_reloaded said _cleanup_conf_reloaded_ = {0};
-    int r = a->reload(a->reload_arg, &said);
+    const struct agent *a = arg;
 
-    conf_reloaded_json(&said, ret);
-    return r < 0 ? 400 : 200;
+    return a->open_reload(a->reload_arg, w);
 }
 
 static int on_set_servers(void *arg, const char *const *v, size_t n, struct err *e)
@@ -503,7 +500,7 @@ static void make_session(struct agent *a, const char *probe_path)
                                          .set_servers = on_set_servers,
                                          .on_node = on_node,
                                          .flap = a->flap,
-                                         .reload = a->reload ? on_reload_asked : NULL,
+                                         .open_reload = a->open_reload ? on_reload_asked : NULL,
                                          .arg = a});
 }
 
@@ -557,7 +554,7 @@ int agent_new(const struct agent_opts *o, struct agent **ret, struct err *e)
     timer_init(o->loop, &a->first, "first registration", start_collecting, a);
     timer_init(o->loop, &a->trim, "trim memory", on_trim, a);
     timer_init(o->loop, &a->reloaded, "reloaded", on_reload_limit, a);
-    a->reload = o->reload;
+    a->open_reload = o->open_reload;
     a->reload_arg = o->reload_arg;
     defer_init(o->loop, &a->merge, merge_now, a);
     r = build(a, o->probe_path, e);

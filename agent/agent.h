@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "api/view.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "conf/conf.h"
@@ -16,8 +17,8 @@ struct agent_opts {
     struct loop *loop;
     const struct conf *conf; /* borrowed */
     const char *probe_path;  /* the picket-probe program */
-    /* PUT /v1/agent/reload: reads the configuration again, see agent/reload.h */
-    int (*reload)(void *arg, struct conf_reloaded *said);
+    /* PUT /v1/agent/reload: a view for that request, see agent/reload.h; NULL: answered by 501 */
+    const struct view *(*open_reload)(void *arg, struct view_wait *w);
     void *reload_arg;
 };
 int agent_new(const struct agent_opts *o, struct agent **ret, struct err *e) _must_check_;

@@ -6,13 +6,16 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "codec/js.h"
+#include "codec/mp.h"
 #include "codec/ops.h"
 #include "fingerprint/probe.h"
 
 enum {
     LOOK_UP_SEC = 10,
+    READ_SEC = 10,
     DELETE_SEC = 600,
-    TEXT_MAX = 512,
+    TEXT_MAX = 640,
+    STEP_MAX = 250,
     MEMORY_MB = 256, /* name services map their caches */
     PROCS_MAX = 16,
 };
@@ -36,7 +39,7 @@ static void explain(const struct job *j, enum proc_end how, int status, const ch
                     struct buf *ret)
 {
     _cleanup_free_ char *copy = xstrdup(tail);
-    const char *said = str_trim(copy), *wait = proc_wait_text(j->proc);
+    const char *said = str_trim(copy), *wait = proc_wait_text(j->proc), *last;
     static const char own_name[] = "picket-probe: ";
 
     if (str_starts(said, own_name))
@@ -45,6 +48,9 @@ static void explain(const struct job *j, enum proc_end how, int status, const ch
     case PROC_TIMED_OUT:
     case PROC_HUNG:
         buf_printf(ret, "no answer in %llu s", (unsigned long long)(j->deadline_ns / NSEC_PER_SEC));
+        last = strrchr(said, '\n') ? strrchr(said, '\n') + 1 : said;
+        if (*last)
+            buf_printf(ret, "; last step: %.*s", STEP_MAX, last);
         if (*wait)
             buf_printf(ret, " (%.250s)", wait);
         break;
@@ -73,7 +79,9 @@ static void on_end(void *arg, enum proc_end how, int status, const char *tail)
     if (!good)
         explain(j, how, status, tail, &why);
     j->hung = how == PROC_HUNG;
-    if (!j->hung)
+    if (j->hung)
+        str_set(&j->hang, buf_str(&why));
+    else
         j->proc = proc_free(j->proc);
     if (good)
         give(j, 0, "");
@@ -104,7 +112,7 @@ static void refuse(struct job *j, int r, const char *text)
     defer_set(&j->refuse);
 }
 
-static void start(struct job *j, const char *const *argv, uint64_t sec,
+static void start(struct job *j, const char *const *argv, uint64_t sec, size_t output_max,
                   void (*take)(struct job *j, int r, const char *text))
 {
     struct err e = {0};
@@ -112,18 +120,21 @@ static void start(struct job *j, const char *const *argv, uint64_t sec,
 
     j->take = take;
     if (j->hung) {
-        refuse(j, -EBUSY, "the last one still hangs");
+        _cleanup_free_ char *text = xasprintf("the last one still hangs: %s", j->hang);
+
+        refuse(j, -EBUSY, text);
         return;
     }
     defer_stop(&j->refuse);
     j->refused_text = mem_free(j->refused_text);
     j->proc = proc_free(j->proc);
-    buf_reset(&j->out);
+    buf_done(&j->out);
+    buf_init(&j->out, output_max);
     j->deadline_ns = sec * NSEC_PER_SEC;
     r = proc_start(j->loop,
                    &(struct proc_opts){.argv = argv,
                                        .deadline_ns = j->deadline_ns,
-                                       .output_max = JOB_OUTPUT_MAX,
+                                       .output_max = output_max,
                                        .memory_max = probe_memory_max(MEMORY_MB),
                                        .procs_max = PROCS_MAX,
                                        .on_output = on_output,
@@ -171,6 +182,19 @@ static void take_delete(struct job *j, int r, const char *text)
     ops_clear(&desc_answer_delete, &a);
 }
 
+static void take_files(struct job *j, int r, const char *text)
+{
+    struct conf_files files = {0};
+    struct err e = {0};
+    int r2 = r;
+
+    if (r == 0 && mp_decode(&desc_conf_files, j->out.p, j->out.len, &files, &e) < 0)
+        r2 = err_wrap(&e, -EIO, "the answer");
+    buf_done(&j->out); /* it may be large */
+    j->on_files(j->arg, r2, r < 0 ? text : e.text, r2 < 0 ? NULL : &files);
+    ops_clear(&desc_conf_files, &files);
+}
+
 /* --- the outside --- */
 
 void job_init(struct job *j, struct loop *l, const char *probe_path, void *arg)
@@ -188,6 +212,7 @@ void job_done(struct job *j)
     j->refused_text = mem_free(j->refused_text);
     j->proc = proc_free(j->proc);
     j->hung = false;
+    j->hang = mem_free(j->hang);
     buf_done(&j->out);
 }
 
@@ -196,7 +221,7 @@ void job_resolve(struct job *j, const char *host, const char *port, job_text_fn 
     const char *argv[] = {j->probe_path, "-resolve", host, port, NULL};
 
     j->on_text = fn;
-    start(j, argv, LOOK_UP_SEC, take_text);
+    start(j, argv, LOOK_UP_SEC, JOB_OUTPUT_MAX, take_text);
 }
 
 void job_user(struct job *j, const char *who, job_user_fn *fn)
@@ -204,7 +229,7 @@ void job_user(struct job *j, const char *who, job_user_fn *fn)
     const char *argv[] = {j->probe_path, "-user", who, NULL};
 
     j->on_user = fn;
-    start(j, argv, LOOK_UP_SEC, take_user);
+    start(j, argv, LOOK_UP_SEC, JOB_OUTPUT_MAX, take_user);
 }
 
 void job_delete(struct job *j, const char *below, const char *path, job_delete_fn *fn)
@@ -212,5 +237,17 @@ void job_delete(struct job *j, const char *below, const char *path, job_delete_f
     const char *argv[] = {j->probe_path, "-delete", path, "-below", below, NULL};
 
     j->on_delete = fn;
-    start(j, argv, DELETE_SEC, take_delete);
+    start(j, argv, DELETE_SEC, JOB_OUTPUT_MAX, take_delete);
+}
+
+void job_read_config(struct job *j, const char *const *paths, size_t n, job_files_fn *fn)
+{
+    _cleanup_free_ const char **argv = xnew0_n(const char *, n + 3);
+
+    argv[0] = j->probe_path;
+    argv[1] = "-read-config";
+    for (size_t i = 0; i < n; i++)
+        argv[2 + i] = paths[i];
+    j->on_files = fn;
+    start(j, argv, READ_SEC, JOB_FILES_MAX, take_files);
 }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "base/proc.h"
+#include "conf/files.h"
 #include "fingerprint/answer.h"
 
 struct job;
@@ -20,12 +21,14 @@ typedef void job_text_fn(void *arg, int r, const char *text);
 /* answer is NULL unless r is 0; text is "" then */
 typedef void job_user_fn(void *arg, int r, const char *text, const struct answer_user *answer);
 typedef void job_delete_fn(void *arg, int r, const char *text, const struct answer_delete *answer);
+typedef void job_files_fn(void *arg, int r, const char *text, const struct conf_files *answer);
 
 struct job {
     struct loop *loop;
     const char *probe_path; /* borrowed */
     struct proc *proc;      /* at work, or hanging; NULL = none */
     bool hung;
+    char *hang; /* while it hangs: on what; owned */
     struct buf out;
     struct defer refuse; /* tells that it could not be started */
     int refused;
@@ -35,6 +38,7 @@ struct job {
     job_text_fn *on_text;
     job_user_fn *on_user;
     job_delete_fn *on_delete;
+    job_files_fn *on_files;
     void *arg;
 };
 
@@ -57,3 +61,5 @@ void job_resolve(struct job *j, const char *host, const char *port, job_text_fn 
 void job_user(struct job *j, const char *who, job_user_fn *fn);
 /* deletes a tree below a folder (probe/remove), within 10 minutes */
 void job_delete(struct job *j, const char *below, const char *path, job_delete_fn *fn);
+/* reads configuration files and folders (conf_files_read), within 10 s */
+void job_read_config(struct job *j, const char *const *paths, size_t n, job_files_fn *fn);

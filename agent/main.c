@@ -24,6 +24,8 @@ enum {
 struct daemon {
     struct loop *loop;
     struct agent *agent;
+    struct reload *reload;
+    char *probe_path;
     struct conf conf;
     struct conf_args *args;
     struct timer stop;
@@ -67,19 +69,20 @@ static void on_signal_stop(void *arg, int signo)
     on_stop(d);
 }
 
-static int reload(void *arg, struct conf_reloaded *said)
+static void on_signal_reload(void *arg, int signo)
 {
     struct daemon *d = arg;
 
-    return reload_run(d->args, &d->conf, d->agent, said);
+    (void)signo;
+    if (d->reload)
+        reload_start(d->reload);
 }
 
-static void on_signal_reload(void *arg, int signo)
+static const struct view *open_reload(void *arg, struct view_wait *w)
 {
-    struct conf_reloaded said _cleanup_conf_reloaded_ = {0};
+    struct daemon *d = arg;
 
-    (void)signo;
-    (void)reload(arg, &said);
+    return reload_open(d->reload, w);
 }
 
 static int watch_signals(struct daemon *d)
@@ -95,10 +98,10 @@ static int watch_signals(struct daemon *d)
 
 static int run(struct daemon *d)
 {
-    _cleanup_free_ char *probe = find_probe();
     struct err e = {0};
     int r;
 
+    d->probe_path = find_probe();
     r = loop_new(&d->loop);
     if (r < 0)
         return log_error(r, "cannot make the event loop");
@@ -108,14 +111,19 @@ static int run(struct daemon *d)
         return log_error(r, "cannot watch signals");
     r = agent_new(&(struct agent_opts){.loop = d->loop,
                                        .conf = &d->conf,
-                                       .probe_path = probe,
-                                       .reload = reload,
+                                       .probe_path = d->probe_path,
+                                       .open_reload = open_reload,
                                        .reload_arg = d},
                   &d->agent, &e);
     if (r < 0) {
         (void)log_error(0, "cannot start", KE(&e));
         return r;
     }
+    d->reload = reload_new(&(struct reload_opts){.loop = d->loop,
+                                                 .probe_path = d->probe_path,
+                                                 .args = d->args,
+                                                 .conf = &d->conf,
+                                                 .agent = d->agent});
     agent_start(d->agent);
     loop_watchdog(d->loop);
     loop_notify("READY=1");
@@ -154,10 +162,12 @@ int main(int argc, char **argv)
     if (d.agent && agent_pending(d.agent) > 0)
         _exit(r < 0 ? 1 : 0); /* the disk hangs: not worth waiting for */
     (void)agent_free(d.agent);
+    (void)reload_free(d.reload);
     if (d.loop)
         conn_drop_closing(d.loop);
     (void)loop_free(d.loop);
     (void)conf_args_free(d.args);
     conf_done(&d.conf);
+    free(d.probe_path);
     return r < 0 ? 1 : 0;
 }

@@ -2,9 +2,10 @@
  *
  * Before first contact: the local snapshot, index 0.  From then on: the last copy that a server
  * gave, kept current by a blocking Node.GetNode.  While no server answers: KnownLeader false and
- * LastContact its age; the list has the one node then.  It has no allocations while tasks cannot be
- * run.  What else is asked goes to the servers (agent/mirror_open.h); behind a write that came this
- * way the own node is read there, too, until the copy shows it.
+ * LastContact its age; the list has the one node then.  It has no allocations then, as tasks cannot
+ * be run; which ones it failed the servers know.  What else is asked goes to the servers
+ * (agent/mirror_open.h); behind a write that came this way the own node is read there, too, until
+ * the copy shows it.
  */
 #pragma once
 
@@ -35,9 +36,9 @@ struct mirror_opts {
     int (*set_servers)(void *arg, const char *const *v, size_t n, struct err *e);
     /* a server gave a new copy */
     void (*on_node)(void *arg, const struct node_item *it);
-    /* reads the configuration again; the JSON of what came of it, and its HTTP status.  NULL: the
-     * agent cannot */
-    int (*reload)(void *arg, struct buf *ret);
+    /* a view for the request to read the configuration again (agent/reload.h); NULL: the agent
+     * cannot */
+    const struct view *(*open_reload)(void *arg, struct view_wait *w);
     void *arg;
 };
 struct mirror *mirror_new(const struct mirror_opts *o);

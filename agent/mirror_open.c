@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "api/routes.h"
+#include "api/handlers.h"
 #include "base/str.h"
 #include "codec/js.h"
 #include "codec/ops.h"
@@ -50,7 +50,7 @@ enum mirror_way mirror_way(const struct ask *q, const struct mirror_facts *f)
     const struct method *m;
 
     if (!q->route->rpc)
-        return WAY_HERE;
+        return q->route->handler == configuration_reload ? WAY_RELOAD : WAY_HERE;
     m = method_find(q->route->rpc);
     if (!m) /* a stream: its handler asks where it has to */
         return WAY_OWN;
@@ -62,8 +62,9 @@ enum mirror_way mirror_way(const struct ask *q, const struct mirror_facts *f)
     case M_NODE_LIST:
     case M_REGION_LIST:
         return f->in_contact ? WAY_SERVERS : WAY_HERE;
+    case M_NODE_GET_ALLOCS: /* those that were failed here are known to the servers only */
+        return is_own(q->id, f->node) && !f->in_contact ? WAY_HERE : WAY_SERVERS;
     case M_NODE_GET_NODE:
-    case M_NODE_GET_ALLOCS:
         return is_own(q->id, f->node) && !(f->behind && f->in_contact) ? WAY_HERE : WAY_SERVERS;
     case M_STATUS_LEADER:
     case M_STATUS_PEERS:

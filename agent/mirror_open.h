@@ -12,6 +12,7 @@
 
 enum mirror_way {
     WAY_HERE,    /* the mirror, at once */
+    WAY_RELOAD,  /* the configuration's files, which may hang */
     WAY_OWN,     /* the table of back-calls: statistics, metadata, ... of this node */
     WAY_SERVERS, /* fwd */
 };

@@ -61,6 +61,8 @@ static const struct view *view_open(void *impl, const struct ask *q, struct view
                                                .behind = m->index < m->written});
     if (way == WAY_HERE)
         return NULL;
+    if (way == WAY_RELOAD)
+        return m->o.open_reload ? m->o.open_reload(m->o.arg, w) : NULL;
     if (way == WAY_OWN && m->o.open_own)
         return m->o.open_own(m->o.arg, q, w);
     return fwd_open(&m->fwd, q, w);
@@ -227,13 +229,6 @@ static int view_set_servers(void *impl, const char *const *v, size_t n, struct e
     return m->o.set_servers(m->o.arg, v, n, e);
 }
 
-static int view_reload(void *impl, struct buf *ret)
-{
-    struct mirror *m = impl;
-
-    return m->o.reload ? m->o.reload(m->o.arg, ret) : 501;
-}
-
 static int view_metrics(void *impl, bool prometheus, struct buf *ret, struct err *e)
 {
     struct mirror *m = impl;
@@ -285,7 +280,6 @@ const struct view_ops mirror_ops = {
     .is_this_agent = view_is_this_agent,
     .open = view_open,
     .set_servers = view_set_servers,
-    .reload = view_reload,
     .nodes = view_nodes,
     .node = view_node,
     .node_allocs = view_node_allocs,

@@ -105,7 +105,7 @@ struct view_ops {
     /* Replaces the servers this agent uses, which peers() lists; "host[:port]" each.  NULL on the
      * server. */
     int (*set_servers)(void *impl, const char *const *v, size_t n, struct err *e);
-    /* reads the configuration again; appends JSON and returns the HTTP status.  NULL on the server
-     */
+    /* Reads the configuration again; appends JSON and returns the HTTP status, or -EINPROGRESS.
+     * NULL on the server. */
     int (*reload)(void *impl, struct buf *ret);
 };

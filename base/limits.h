@@ -9,9 +9,10 @@ enum {
 };
 
 /* files */
-#define READ_CAP_PROC   ((size_t)4 * MIB) /* /proc/cpuinfo of 1,000 cores is 1.5 MB */
-#define READ_CAP_CONFIG ((size_t)4 * MIB) /* a configuration file a person wrote */
-#define READ_CAP_STATE  ((size_t)1 * MIB) /* identity files, journals of the agent */
+#define READ_CAP_PROC    ((size_t)4 * MIB)  /* /proc/cpuinfo of 1,000 cores is 1.5 MB */
+#define READ_CAP_CONFIG  ((size_t)4 * MIB)  /* a configuration file a person wrote */
+#define CONFIG_TOTAL_MAX ((size_t)16 * MIB) /* all configuration files of a program */
+#define READ_CAP_STATE   ((size_t)1 * MIB)  /* identity files, journals of the agent */
 
 /* codecs */
 #define MP_DEPTH_MAX   32                 /* nesting; a Job inside an Allocation is 14 deep */
@@ -42,7 +43,7 @@ enum {
 #define MONITOR_MAX     ((size_t)32 * KIB)  /* log lines that a slow reader has not got yet */
 #define HTTP_STREAM_MAX ((size_t)64 * KIB)  /* unsent bytes of an answer that goes on */
 #define HTTP_REPLY_MAX  ((size_t)256 * MIB) /* 100,000 list stubs are 71 MB */
-#define LOG_FRAME_MAX   ((size_t)1 * MIB)   /* one piece of a log stream as it comes to the command */
+#define LOG_FRAME_MAX   ((size_t)1 * MIB) /* one piece of a log stream as it comes to the command */
 
 /* objects */
 #define NODE_PACKED_MAX                                                                            \
@@ -53,9 +54,10 @@ enum {
 #define EMIT_EVENTS_MAX    1000 /* events of one Node.EmitEvents; ten of a node are kept */
 #define NODE_EVENTS_MAX    10   /* Nomad's MaxRetainedNodeEvents */
 #define NODE_META_MAX      ((size_t)64 * KIB) /* keys and values that were set at run time */
-#define FLAPPING_MAX       256  /* facts of a node that are watched for changing again and again */
-#define EVENT_TEXT_MAX     ((size_t)1024) /* bytes of a message or detail that an agent sends */
-#define DISKS_MAX          256  /* mounted file systems whose usage is told */
-#define PROBE_RECORD_MAX   ((size_t)1 * MIB) /* one probe's result on its pipe */
+#define FLAPPING_MAX       256 /* facts of a node that are watched for changing again and again */
+#define EVENT_TEXT_MAX     ((size_t)1024)     /* bytes of a message or detail that an agent sends */
+#define DISKS_MAX          256                /* mounted file systems whose usage is told */
+#define PROBE_RECORD_MAX   ((size_t)1 * MIB)  /* one probe's result on its pipe */
 #define JOB_OUTPUT_MAX     ((size_t)64 * KIB) /* the answer to an odd job: addresses, a user */
-#define PROBE_OUTPUT_MAX   ((size_t)8 * MIB) /* all that one probe child may write */
+#define JOB_FILES_MAX      (CONFIG_TOTAL_MAX + MIB) /* the configuration files, packed */
+#define PROBE_OUTPUT_MAX   ((size_t)8 * MIB)        /* all that one probe child may write */

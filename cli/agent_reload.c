@@ -113,7 +113,7 @@ static int reload(struct client *c, bool json, struct err *e)
                        "%s: only root and the user that the agent runs as may do that, and only "
                        "over the agent's unix socket",
                        buf_str(&reply.body));
-    if (reply.status != 200 && !(reply.status == 400 && str_starts(buf_str(&reply.body), "{")))
+    if (reply.status != 200 && !str_starts(buf_str(&reply.body), "{"))
         return err_set(e, -EPROTO, "Unexpected response code: %d (%s)", reply.status,
                        buf_str(&reply.body));
     return show(&reply, json, e);

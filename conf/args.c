@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "codec/ops.h"
 #include "conf/load.h"
 #include "conf/usage.h"
 
@@ -204,13 +205,14 @@ static void merge_flags(const struct conf_args *a, struct draft *d)
     }
 }
 
-int conf_args_load(const struct conf_args *args, struct conf *ret, struct conf_report *report)
+int conf_args_load_files(const struct conf_args *args, const struct conf_files *files,
+                         struct conf *ret, struct conf_report *report)
 {
     struct draft d;
 
     *report = (struct conf_report){0};
     draft_init(&d, report);
-    load_paths(&d, (const char *const *)args->paths, args->n_paths);
+    load_files(&d, files);
     merge_flags(args, &d);
     if (args->dev && !draft_setting(&d, "log_level")->set) {
         struct setting s = {.text = xstrdup("DEBUG")};
@@ -218,6 +220,23 @@ int conf_args_load(const struct conf_args *args, struct conf *ret, struct conf_r
         setting_merge(key_find("log_level"), draft_setting(&d, "log_level"), &s);
     }
     return load_finish(&d, args->role, LOAD_HERE | (args->dev ? LOAD_DEV : 0), ret);
+}
+
+int conf_args_load(const struct conf_args *args, struct conf *ret, struct conf_report *report)
+{
+    struct conf_files files = {0};
+    int r;
+
+    conf_files_read((const char *const *)args->paths, args->n_paths, NULL, &files);
+    r = conf_args_load_files(args, &files, ret, report);
+    ops_clear(&desc_conf_files, &files);
+    return r;
+}
+
+const char *const *conf_args_paths(const struct conf_args *args, size_t *ret_n)
+{
+    *ret_n = args->n_paths;
+    return (const char *const *)args->paths;
 }
 
 static void print_usage(unsigned role)

@@ -13,11 +13,12 @@
  * Flags of both programs besides those of keys: -config PATH (repeatable), -check (load, validate,
  * print the verdict, exit), -version, -help, -h.
  *
- * Depends on: base/, conf/conf.h.
+ * Depends on: base/, conf/conf.h, conf/files.h.
  */
 #pragma once
 
 #include "conf/conf.h"
+#include "conf/files.h"
 
 struct conf_args; /* the parsed command line; kept for reloads */
 
@@ -42,5 +43,10 @@ int conf_args_parse(int argc, char *const *argv, unsigned role, struct conf_args
                     struct err *e) _must_check_;
 int conf_args_load(const struct conf_args *args, struct conf *ret,
                    struct conf_report *report) _must_check_;
+/* the same of files that have been read already (conf/files.h, with these paths): no file system is
+ * touched */
+int conf_args_load_files(const struct conf_args *args, const struct conf_files *files,
+                         struct conf *ret, struct conf_report *report) _must_check_;
+const char *const *conf_args_paths(const struct conf_args *args, size_t *ret_n); /* borrowed */
 struct conf_args *conf_args_free(struct conf_args *args);
 DEFINE_CLEANUP(struct conf_args, conf_args_free)

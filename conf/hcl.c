@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -269,18 +268,4 @@ int hcl_parse(const char *file, const char *text, size_t n, struct hcl_doc *ret,
     }
     *ret = doc;
     return 0;
-}
-
-int hcl_parse_file(const char *path, struct hcl_doc *ret, struct err *e)
-{
-    _cleanup_free_ char *text = NULL;
-    size_t n;
-    int r;
-
-    r = file_read(path, READ_CAP_CONFIG, &text, &n);
-    if (r == -EFBIG)
-        return err_set(e, r, "%s: larger than %zu MiB", path, READ_CAP_CONFIG / MIB);
-    if (r < 0)
-        return err_set(e, r, "%s: %s", path, strerror(-r));
-    return hcl_parse(path, text, n, ret, e);
 }

@@ -60,8 +60,6 @@ struct hcl_doc {
  * -EFBIG when longer than READ_CAP_CONFIG; then there is nothing to release. */
 int hcl_parse(const char *file, const char *text, size_t n, struct hcl_doc *ret,
               struct err *e) _must_check_;
-/* reads a file and parses it; also the errors of reading */
-int hcl_parse_file(const char *path, struct hcl_doc *ret, struct err *e) _must_check_;
 void hcl_done(struct hcl_doc *d);
 void hcl_value_done(struct hcl_value *v);
 

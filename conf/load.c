@@ -1,101 +1,50 @@
-/* Which files are read, in which order (fact: platform.md 1.2), and the way from them to struct
- * conf. */
+/* The way from files to struct conf. */
 #include "conf/load.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/str.h"
+#include "codec/ops.h"
 #include "conf/sockaddr.h"
 
-static void load_file(struct draft *d, const char *path, const char *given)
+static void load_file(struct draft *d, const struct conf_file *f)
 {
     struct hcl_doc doc = {0};
     struct place nowhere = {0};
     struct err e = {0};
-    int r;
 
-    strv_add(&d->files, &d->n_files, path);
-    r = hcl_parse_file(path, &doc, &e);
-    d->incomplete = d->incomplete || r < 0;
-    if (r < 0) { /* a syntax error already begins with file, line and column */
-        if (r == -EINVAL)
-            draft_error(d, &nowhere, "%s", e.text);
-        else
-            draft_error(d, &nowhere, "Error loading configuration from %s: %s", given, e.text);
+    if (!str_empty(f->error)) {
+        draft_error(d, &nowhere, "Error loading configuration from %s: %s", f->given, f->error);
+        d->incomplete = true;
+        return;
+    }
+    if (str_empty(f->path)) {
+        draft_warn(d, &nowhere, "No configuration loaded from %s", f->given);
+        return;
+    }
+    strv_add(&d->files, &d->n_files, f->path);
+    if (hcl_parse(f->path, f->text.p ? (const char *)f->text.p : "", f->text.n, &doc, &e) < 0) {
+        draft_error(d, &nowhere, "%s", e.text); /* it begins with file, line and column */
+        d->incomplete = true;
         return;
     }
     draft_read(d, &doc);
     hcl_done(&doc);
 }
 
-/* "*.hcl" and "*.json", but not what editors leave behind */
-static bool is_config_name(const char *name)
+void load_files(struct draft *d, const struct conf_files *files)
 {
-    size_t n = strlen(name);
-
-    if (!str_ends(name, ".hcl") && !str_ends(name, ".json"))
-        return false;
-    return !str_starts(name, ".#") && !(name[0] == '#' && name[n - 1] == '#');
-}
-
-static int select_name(const struct dirent *entry)
-{
-    return is_config_name(entry->d_name);
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static void load_folder(struct draft *d, const char *path)
-{
-    struct place nowhere = {0};
-    struct dirent **names = NULL;
-    size_t before = d->n_files;
-    int n = scandir(path, &names, select_name, by_bytes);
-
-    if (n < 0) {
-        d->incomplete = true;
-        draft_error(d, &nowhere, "Error loading configuration from %s: %s", path, strerror(errno));
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        _cleanup_free_ char *file = xasprintf("%s/%s", path, names[i]->d_name);
-        struct stat st;
-
-        if (stat(file, &st) < 0)
-            draft_error(d, &nowhere, "Error loading configuration from %s: %s: %s", path, file,
-                        strerror(errno));
-        else if (!S_ISDIR(st.st_mode))
-            load_file(d, file, path);
-        free(names[i]);
-    }
-    free(names);
-    if (d->n_files == before)
-        draft_warn(d, &nowhere, "No configuration loaded from %s", path);
+    for (size_t i = 0; i < files->n; i++)
+        load_file(d, &files->v[i]);
 }
 
 void load_paths(struct draft *d, const char *const *paths, size_t n_paths)
 {
-    struct place nowhere = {0};
+    struct conf_files files = {0};
 
-    for (size_t i = 0; i < n_paths; i++) {
-        struct stat st;
-
-        if (stat(paths[i], &st) < 0) {
-            draft_error(d, &nowhere, "Error loading configuration from %s: stat %s: %s", paths[i],
-                        paths[i], strerror(errno));
-            d->incomplete = true;
-        } else if (S_ISDIR(st.st_mode)) {
-            load_folder(d, paths[i]);
-        } else {
-            load_file(d, paths[i], paths[i]);
-        }
-    }
+    conf_files_read(paths, n_paths, NULL, &files);
+    load_files(d, &files);
+    ops_clear(&desc_conf_files, &files);
 }
 
 /* Each program takes its part of a shared configuration; one that only names the other role is not

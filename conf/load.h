@@ -2,8 +2,11 @@
 #pragma once
 
 #include "conf/draft.h"
+#include "conf/files.h"
 
-/* reads files and folders in order into the draft; errors go into its report */
+/* what has been read, in order, into the draft; errors go into its report.  No I/O. */
+void load_files(struct draft *d, const struct conf_files *files);
+/* the same, reading them first */
 void load_paths(struct draft *d, const char *const *paths, size_t n_paths);
 enum load_flags {
     LOAD_DEV = 1 << 0,  /* -dev was given */

@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "codec/js.h"
+#include "codec/ops.h"
 #include "conf/keys.h"
 
 void conf_reloaded_done(struct conf_reloaded *r)
@@ -236,18 +237,22 @@ void conf_set_log(const struct conf *c)
     log_set_json(c->log_json);
 }
 
-int conf_reload_begin(const struct conf_args *args, struct conf *run, unsigned role,
-                      struct conf_reloaded *said)
+void conf_reload_announce(void)
 {
-    struct conf_report report;
     struct timespec ts = {0};
-    struct conf now = {0};
-    int r;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* systemd's clock, never a faked one */
     loop_notify("RELOADING=1\nMONOTONIC_USEC=%lld",
                 (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
-    r = conf_args_load(args, &now, &report);
+}
+
+int conf_reload_take(const struct conf_args *args, const struct conf_files *files, struct conf *run,
+                     unsigned role, struct conf_reloaded *said)
+{
+    struct conf_report report;
+    struct conf now = {0};
+    int r = conf_args_load_files(args, files, &now, &report);
+
     *said = (struct conf_reloaded){.warnings = report.warnings,
                                    .n_warnings = report.n_warnings,
                                    .errors = report.errors,
@@ -257,6 +262,21 @@ int conf_reload_begin(const struct conf_args *args, struct conf *run, unsigned r
     conf_take_over(run, &now, role, said);
     conf_set_log(run);
     return 0;
+}
+
+int conf_reload_begin(const struct conf_args *args, struct conf *run, unsigned role,
+                      struct conf_reloaded *said)
+{
+    struct conf_files files = {0};
+    size_t n;
+    const char *const *paths = conf_args_paths(args, &n);
+    int r;
+
+    conf_reload_announce();
+    conf_files_read(paths, n, NULL, &files);
+    r = conf_reload_take(args, &files, run, role, said);
+    ops_clear(&desc_conf_files, &files);
+    return r;
 }
 
 /* --- telling --- */

@@ -36,6 +36,11 @@ void conf_reloaded_done(struct conf_reloaded *r);
  * systemd that a reload is on its way.  0, or -EINVAL with errors in said and run as it was. */
 int conf_reload_begin(const struct conf_args *args, struct conf *run, unsigned role,
                       struct conf_reloaded *said) _must_check_;
+/* The two parts of it, for a program whose files are read elsewhere meanwhile: telling systemd, and
+ * all that follows the reading, which touches no file system. */
+void conf_reload_announce(void);
+int conf_reload_take(const struct conf_args *args, const struct conf_files *files, struct conf *run,
+                     unsigned role, struct conf_reloaded *said) _must_check_;
 /* Logs what came of it, one line per error, warning and key, and tells systemd that it is over. */
 void conf_reload_end(const struct conf_reloaded *said);
 /* Moves what a reload may change from take_now (released) into run; names each key that differs. */

@@ -7,6 +7,8 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "codec/mp.h"
+#include "codec/ops.h"
+#include "conf/files.h"
 #include "fingerprint/disks.h"
 #include "fingerprint/probe.h"
 #include "probe/remove.h"
@@ -54,12 +56,39 @@ static int job_disks(const char *root, char *const *args, struct err *e)
     return r < 0 ? err_errno(e, r, "mount table") : 0;
 }
 
+/* to stderr, whose last line a daemon shows when no answer comes */
+static void say_step(const char *path)
+{
+    (void)fprintf(stderr, "read %s\n", path);
+}
+
+static int job_read_config(const char *root, char *const *args, struct err *e)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(JOB_FILES_MAX);
+    struct conf_files files = {0};
+    size_t n = 0;
+
+    (void)root;
+    while (args[n])
+        n++;
+    conf_files_read((const char *const *)args, n, say_step, &files);
+    mp_encode(&b, &desc_conf_files, &files);
+    ops_clear(&desc_conf_files, &files);
+    if (buf_ok(&b) < 0)
+        return err_set(e, -EMSGSIZE, "the files are too large");
+    if (fwrite(b.p, 1, b.len, stdout) != b.len || fflush(stdout) != 0)
+        return err_errno(e, -errno, "cannot write the answer");
+    return 0;
+}
+
 /* clang-format off */
 const struct odd_job odd_jobs[] = {
     {"-resolve", "HOST PORT", 2, 0, job_resolve},
     {"-user", "NAME|UID", 1, 0, job_user},
     {"-delete", "PATH -below DIR", 3, PROBE_CAP(CAP_DAC_OVERRIDE) | PROBE_CAP(CAP_FOWNER),
      job_delete},
+    {"-read-config", "[PATH...]", ODD_JOB_ANY_ARGS, PROBE_CAP(CAP_DAC_READ_SEARCH),
+     job_read_config},
     {"-disks", "ALLOC_DIR", 1, PROBE_CAP(CAP_DAC_READ_SEARCH), job_disks},
 };
 /* clang-format on */

@@ -3,11 +3,13 @@
 
 #include "base/err.h"
 
+enum { ODD_JOB_ANY_ARGS = -1 };
+
 struct odd_job {
     const char *flag;
     const char *usage; /* its arguments */
-    int n_args;
-    uint64_t caps; /* PROBE_CAP() bits it needs; every other capability is dropped */
+    int n_args;        /* or ODD_JOB_ANY_ARGS; they end with a NULL */
+    uint64_t caps;     /* PROBE_CAP() bits it needs; every other capability is dropped */
     /* writes its answer to stdout; root as in struct probe_ctx */
     int (*run)(const char *root, char *const *args, struct err *e);
 };

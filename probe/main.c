@@ -2,6 +2,7 @@
  *
  *     picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]
  *     picket-probe -resolve HOST PORT | -user NAME|UID | -delete PATH -below DIR | -disks ALLOC_DIR
+ *     picket-probe -read-config [PATH...]
  *
  * Everything that may hang or crash while looking at a host happens in this process: picketd runs
  * it with a deadline (fingerprint/run), people run it by hand.  It keeps only the capabilities that
@@ -305,7 +306,9 @@ static int parse_args(struct options *o, int argc, char **argv)
     }
     o->names = argv + i;
     if (o->job)
-        return argc - i == o->job->n_args ? EXIT_OK : usage("wrong number of arguments");
+        return o->job->n_args == ODD_JOB_ANY_ARGS || argc - i == o->job->n_args
+                   ? EXIT_OK
+                   : usage("wrong number of arguments");
     o->json = o->json || isatty(STDOUT_FILENO);
     return select_rows(o, argv + i, (size_t)(argc - i));
 }

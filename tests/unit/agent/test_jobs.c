@@ -16,8 +16,8 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/str.h"
-#include "tests/support/hold.h"
 #include "codec/mp.h"
+#include "tests/support/hold.h"
 
 /* A picket-probe that is a script; its calls are in <dir>/calls. */
 struct world {

@@ -32,7 +32,11 @@ static const struct {
     {"Node.GetNode", OTHER, "", "", 0, WAY_SERVERS},
     {"Node.GetNode", "short", "", "", CONTACT, WAY_SERVERS},
     {"Node.GetNode", "", "", "", CONTACT, WAY_SERVERS},
-    {"Node.GetAllocs", OWN, "", "", CONTACT, WAY_HERE},
+    /* its allocations are the servers' to tell; without them it has none */
+    {"Node.GetAllocs", OWN, "", "", CONTACT, WAY_SERVERS},
+    {"Node.GetAllocs", OWN_2, "", "", CONTACT | BEHIND, WAY_SERVERS},
+    {"Node.GetAllocs", OWN, "", "", 0, WAY_HERE},
+    {"Node.GetAllocs", OTHER, "", "", 0, WAY_SERVERS},
     {"Node.GetAllocs", OTHER, "", "", CONTACT, WAY_SERVERS},
     /* behind a write it is read through, while there is somebody to ask */
     {"Node.GetNode", OWN, "", "", CONTACT | BEHIND, WAY_SERVERS},

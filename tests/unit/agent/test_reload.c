@@ -5,6 +5,7 @@
 #include "agent/collect.h"
 #include "base/file.h"
 #include "codec/js.h"
+#include "codec/mp.h"
 #include "conf/keys.h"
 #include "tests/support/free_port.h"
 #include "tests/unit/agent/fixture.h"
@@ -63,6 +64,11 @@ struct reloading {
     struct conf_args *args;
     struct conf_reloaded said;
     struct agent *agent;
+    char *probe; /* a picket-probe that is a script */
+    struct reload *reload;
+    struct view_wait wait;
+    unsigned woken;
+    char *answer; /* the last one, as JSON */
 };
 
 static int setup(void **state)
@@ -75,6 +81,7 @@ static int setup(void **state)
     if (!w->f)
         return -1;
     w->config_path = xasprintf("%s/agent.hcl", w->f->dir);
+    w->probe = xasprintf("%s/picket-probe", w->f->dir);
     w->port = free_port();
     *state = w;
     return 0;
@@ -82,7 +89,8 @@ static int setup(void **state)
 
 static void remove_tree(const char *dir)
 {
-    _cleanup_free_ char *command = xasprintf("rm -rf '%s/data' '%s/agent.hcl'", dir, dir);
+    _cleanup_free_ char *command =
+        xasprintf("cd '%s' && rm -rf data agent.hcl picket-probe answer calls go", dir);
 
     if (system(command) != 0)
         abort();
@@ -94,12 +102,15 @@ static int teardown(void **state)
     void *fixture = w->f;
 
     w->agent = agent_free(w->agent);
+    w->reload = reload_free(w->reload);
     (void)conf_args_free(w->args);
     conf_done(&w->conf);
     conf_reloaded_done(&w->said);
     remove_tree(w->f->dir);
     log_set_json(false);
     free(w->config_path);
+    free(w->probe);
+    free(w->answer);
     free(w);
     return fixture_teardown(&fixture);
 }
@@ -215,16 +226,96 @@ static void begin(struct reloading *w, const char *rest)
     fake_server_reset_calls(w->f->a);
 }
 
+/* the child's part: it hands on what the file says now, by the body of a script */
+static void put_probe(const struct reloading *w, const char *body)
+{
+    _cleanup_free_ char *answer = xasprintf("%s/answer", w->f->dir);
+    _cleanup_free_ char *script =
+        xasprintf("#!/bin/sh\ncd '%s'\necho $1 >>calls\n%s\n", w->f->dir, body);
+    const char *const path = w->config_path;
+    _cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
+    struct conf_files files = {0};
+
+    conf_files_read(&path, 1, NULL, &files);
+    mp_encode(&b, &desc_conf_files, &files);
+    ops_clear(&desc_conf_files, &files);
+    assert_int_equal(file_write_atomic(answer, b.p, b.len, 0600, NULL), 0);
+    assert_int_equal(file_write_atomic(w->probe, script, strlen(script), 0755, NULL), 0);
+}
+
+static size_t children(const struct reloading *w)
+{
+    _cleanup_free_ char *path = xasprintf("%s/calls", w->f->dir), *text = NULL;
+    size_t n = 0;
+
+    if (file_read(path, 65536, &text, NULL) < 0)
+        return 0;
+    for (const char *p = strstr(text, "-read-config\n"); p; p = strstr(p + 1, "-read-config\n"))
+        n++;
+    return n;
+}
+
+static void on_woken(void *arg)
+{
+    struct reloading *w = arg;
+
+    w->woken++;
+}
+
+static void need_reload(struct reloading *w)
+{
+    w->wait = (struct view_wait){.fn = on_woken, .arg = w};
+    if (!w->reload)
+        w->reload = reload_new(&(struct reload_opts){.loop = w->f->loop,
+                                                     .probe_path = w->probe,
+                                                     .args = w->args,
+                                                     .conf = &w->conf,
+                                                     .agent = w->agent});
+}
+
+static const struct view *ask(struct reloading *w)
+{
+    _cleanup_buf_ struct buf none = BUF_INIT(1);
+    const struct view *v;
+
+    need_reload(w);
+    v = reload_open(w->reload, &w->wait);
+    assert_int_equal(v->ops->reload(v->impl, &none), -EINPROGRESS);
+    return v;
+}
+
+/* in real time, while that of the agent stands still */
+static void turn_until(struct reloading *w, unsigned woken)
+{
+    for (int i = 0; i < 6000 && w->woken < woken; i++)
+        assert_int_equal(loop_turn(w->f->loop, 10 * NSEC_PER_MSEC), 0);
+    assert_int_equal(w->woken, woken);
+}
+
+/* HTTP status; the JSON is in w->answer */
+static int take_answer(struct reloading *w, const struct view *v)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
+    int status = v->ops->reload(v->impl, &b);
+
+    str_set(&w->answer, buf_str(&b));
+    v->ops->close(v);
+    return status;
+}
+
 static int reload(struct reloading *w, const struct fake_server *s, const char *rest)
 {
     _cleanup_free_ char *text = with_servers(s, rest);
-    int r;
+    const struct view *v;
+    int status;
 
     write_conf(w, text);
-    conf_reloaded_done(&w->said);
-    r = reload_run(w->args, &w->conf, w->agent, &w->said);
+    put_probe(w, "cat answer");
+    v = ask(w);
+    turn_until(w, w->woken + 1);
+    status = take_answer(w, v);
     pass(w->f, 15 * SEC);
-    return r;
+    return status;
 }
 
 static size_t registrations(const struct reloading *w)
@@ -242,8 +333,11 @@ static void test_reload_is_told_by_one_registration(void **state)
         reload(w, w->f->a,
                "client { node_class = \"b\" meta { k = \"v\" } network_speed = 10\n"
                "  reserved { cpu = 9 } host_network \"n\" { cidr = \"10.0.0.0/8\" } }"),
-        0);
-    assert_int_equal(w->said.n_applied, 5);
+        200);
+    assert_string_equal(
+        w->answer, "{\"Applied\":[\"client.node_class\",\"client.meta\",\"client.network_speed\","
+                   "\"client.reserved.cpu\",\"client.host_network\"],\"NeedsRestart\":[],"
+                   "\"Warnings\":[],\"Errors\":[]}");
     assert_int_equal(registrations(w), 1);
     assert_true(fake_server_last(w->f->a, "Node.Register", &desc_node_register_request, &r));
     assert_string_equal(r.node->node_class, "b");
@@ -261,12 +355,13 @@ static void test_reload_of_the_same_sends_nothing(void **state)
 
     begin(w, "client { meta { a = 1 } }");
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(reload(w, w->f->a, "client { meta { a = 1 } }"), 0);
-        assert_int_equal(w->said.n_applied + w->said.n_needs_restart, 0);
+        assert_int_equal(reload(w, w->f->a, "client { meta { a = 1 } }"), 200);
+        assert_true(str_starts(w->answer, "{\"Applied\":[],\"NeedsRestart\":[],"));
     }
     /* what no server knows of is no reason either */
-    assert_int_equal(reload(w, w->f->a, "client { meta { a = 1 } }\nleave_on_interrupt = true"), 0);
-    assert_int_equal(w->said.n_applied, 1);
+    assert_int_equal(reload(w, w->f->a, "client { meta { a = 1 } }\nleave_on_interrupt = true"),
+                     200);
+    assert_true(str_starts(w->answer, "{\"Applied\":[\"leave_on_interrupt\"],"));
     assert_int_equal(registrations(w), 0);
 }
 
@@ -275,8 +370,9 @@ static void test_reload_of_a_broken_file_changes_nothing(void **state)
     struct reloading *w = *state;
 
     begin(w, "client { meta { a = 1 } }");
-    assert_int_equal(reload(w, w->f->b, "client { meta { a = 2 } nonsense = 1 }"), -EINVAL);
-    assert_true(w->said.n_errors > 0);
+    assert_int_equal(reload(w, w->f->b, "client { meta { a = 2 } nonsense = 1 }"), 400);
+    assert_non_null(strstr(w->answer, "\"Errors\":[\""));
+    assert_non_null(strstr(w->answer, "unknown key"));
     assert_string_equal(strmap_get(&w->conf.client.meta, "a"), "1");
     assert_int_equal(registrations(w), 0);
     assert_int_equal(fake_server_calls(w->f->b, NULL), 0);
@@ -288,8 +384,8 @@ static void test_reload_moves_to_other_servers(void **state)
     struct reloading *w = *state;
 
     begin(w, "");
-    assert_int_equal(reload(w, w->f->b, ""), 0);
-    assert_string_equal(w->said.applied[0], "client.servers");
+    assert_int_equal(reload(w, w->f->b, ""), 200);
+    assert_true(str_starts(w->answer, "{\"Applied\":[\"client.servers\"],"));
     pass(w->f, 60 * SEC);
     assert_true(fake_server_knows(w->f->b));
     assert_string_equal(fake_server_node_status(w->f->b), "ready");
@@ -314,13 +410,95 @@ static void test_reload_before_the_first_registration(void **state)
                                    &w->agent, &e),
                          0);
     }
-    assert_int_equal(reload(w, w->f->a, "client { node_class = \"b\" }"), 0);
+    assert_int_equal(reload(w, w->f->a, "client { node_class = \"b\" }"), 200);
     agent_start(w->agent);
     fake_server_start(w->f->a);
     pass(w->f, 60 * SEC);
     assert_true(fake_server_last(w->f->a, "Node.Register", &desc_node_register_request, &r));
     assert_string_equal(r.node->node_class, "b");
     ops_clear(&desc_node_register_request, &r);
+}
+
+/* ---- readings that take their time ---- */
+
+/* Whoever asks while files are read may have changed them meanwhile. */
+static void test_reload_asked_for_meanwhile_is_a_second_one(void **state)
+{
+    _cleanup_free_ char *text = NULL, *go = NULL;
+    struct reloading *w = *state;
+    const struct view *first, *second, *gone;
+
+    begin(w, "client { meta { a = 1 } }");
+    go = xasprintf("%s/go", w->f->dir);
+    text = with_servers(w->f->a, "client { meta { a = 2 } }");
+    write_conf(w, text);
+    put_probe(w, "cp answer seen; while ! [ -e go ]; do sleep 0.05; done; cat seen; rm seen");
+    first = ask(w);
+    for (int i = 0; i < 6000 && children(w) < 1; i++)
+        assert_int_equal(loop_turn(w->f->loop, 10 * NSEC_PER_MSEC), 0);
+    second = ask(w);
+    gone = ask(w); /* who asked has not waited */
+    gone->ops->close(gone);
+    reload_start(w->reload);
+    settle(w->f);
+    assert_int_equal(children(w), 1);
+    assert_int_equal(w->woken, 0);
+    assert_int_equal(file_write_atomic(go, "", 0, 0600, NULL), 0);
+    turn_until(w, 1);
+    assert_int_equal(take_answer(w, first), 200);
+    assert_true(str_starts(w->answer, "{\"Applied\":[\"client.meta\"],"));
+    turn_until(w, 2);
+    assert_int_equal(take_answer(w, second), 200);
+    assert_true(str_starts(w->answer, "{\"Applied\":[],"));
+    settle(w->f);
+    assert_int_equal(children(w), 2); /* one for all who asked meanwhile */
+    assert_string_equal(strmap_get(&w->conf.client.meta, "a"), "2");
+}
+
+static void test_reload_that_hangs_is_told_and_changes_nothing(void **state)
+{
+    struct reloading *w = *state;
+    const struct view *v;
+
+    begin(w, "client { meta { a = 1 } }");
+    put_probe(w, "echo read /dead/agent.hcl >&2; exec sleep 600");
+    v = ask(w);
+    for (int i = 0; i < 6000 && children(w) < 1; i++)
+        assert_int_equal(loop_turn(w->f->loop, 10 * NSEC_PER_MSEC), 0);
+    for (int i = 0; i < 50; i++) /* what it says has come */
+        assert_int_equal(loop_turn(w->f->loop, 10 * NSEC_PER_MSEC), 0);
+    pass(w->f, 9 * SEC);
+    assert_int_equal(w->woken, 0);
+    assert_string_equal(fake_server_node_status(w->f->a), "ready");
+    pass(w->f, 3 * SEC);
+    turn_until(w, 1);
+    assert_int_equal(take_answer(w, v), 500);
+    assert_non_null(strstr(w->answer,
+                           "cannot read the configuration files: no answer in 10 s; last "
+                           "step: read /dead/agent.hcl"));
+    assert_true(str_starts(w->answer, "{\"Applied\":[],"));
+    assert_string_equal(strmap_get(&w->conf.client.meta, "a"), "1");
+    assert_int_equal(registrations(w), 0);
+    /* it is over with that */
+    assert_int_equal(reload(w, w->f->a, "client { meta { a = 3 } }"), 200);
+    assert_string_equal(strmap_get(&w->conf.client.meta, "a"), "3");
+    assert_int_equal(registrations(w), 1);
+}
+
+/* nobody is left to be told */
+static void test_reload_under_way_when_the_agent_ends(void **state)
+{
+    struct reloading *w = *state;
+    const struct view *v;
+
+    begin(w, "");
+    put_probe(w, "exec sleep 600");
+    v = ask(w);
+    settle(w->f);
+    v->ops->close(v);
+    w->reload = reload_free(w->reload);
+    settle(w->f);
+    assert_int_equal(w->woken, 0);
 }
 
 #undef TEST
@@ -336,7 +514,11 @@ int main(void)
         TEST(test_reload_of_a_broken_file_changes_nothing),
         TEST(test_reload_moves_to_other_servers),
         TEST(test_reload_before_the_first_registration),
+        TEST(test_reload_asked_for_meanwhile_is_a_second_one),
+        TEST(test_reload_that_hangs_is_told_and_changes_nothing),
+        TEST(test_reload_under_way_when_the_agent_ends),
     };
 
+    loop_block_signals(); /* for children */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

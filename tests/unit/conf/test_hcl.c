@@ -321,16 +321,6 @@ static void test_hcl_json_errors(void **state)
         expect(rows[i].text, rows[i].error);
 }
 
-static void test_hcl_file_errors(void **state)
-{
-    struct hcl_doc doc;
-    struct err e = {0};
-
-    (void)state;
-    assert_int_equal(hcl_parse_file("/nonexistent/x.hcl", &doc, &e), -ENOENT);
-    assert_string_equal(e.text, "/nonexistent/x.hcl: No such file or directory");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,7 +334,6 @@ int main(void)
         cmocka_unit_test(test_hcl_ceilings),
         cmocka_unit_test(test_hcl_json_values),
         cmocka_unit_test(test_hcl_json_errors),
-        cmocka_unit_test(test_hcl_file_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
