@@ -474,6 +474,63 @@ class HungFileSystem(IsolationCase):
         self.no_beat_was_late(srv, lab)
 
 
+class HungConfiguration(IsolationCase):
+    def test_a_file_that_hangs_stops_the_reload_only(self):
+        srv = self.start_server()
+        files = HangingFiles()
+        self.addCleanup(files.close)
+        mount, folder = os.path.join(self.tmpdir(), 'dead'), self.tmpdir()
+        os.mkdir(mount)
+        dead = os.path.join(folder, '20-dead.hcl')
+
+        def write(rack):
+            with open(os.path.join(folder, '10-meta.hcl'), 'w', encoding='ascii') as f:
+                f.write(f'client {{ meta {{ rack = "{rack}" }} }}')
+
+        def reload():
+            return run_cli('agent', 'reload', f'-data-dir={lab.data}', timeout=120)
+        write('r1')
+        lab = self.lab([srv], client=RAW_EXEC)
+        lab.start('-config', folder, pass_fds=(files.fd,), prefix=in_namespace(
+            'server:/export', mount, 'fuse.nfs', f'fd={files.fd},rootmode=40000,user_id=0,group_id=0', files.fd))
+        files.start()
+        lab.wait_api()
+        node_id = lab.node_id()
+        self.ready(srv, node_id)
+        self.healthy(srv, lab)
+        os.symlink(os.path.join(mount, 'agent.hcl'), dead)
+        write('r2')
+        said = []
+        asking = threading.Thread(target=lambda: said.append(reload()))
+        asking.start()
+        wait_until('it is read', lambda: files.seen > 0)
+        lab.proc.send_signal(signal.SIGHUP)  # read once more when that is over
+        self.assertEqual(get_json(lab.http, '/v1/agent/self')['config']['Client']['Meta']['rack'], 'r1')
+        asking.join(120)
+        code, out, err = said[0]
+        hang = rf'no answer in 10 s; last step: read {re.escape(dead)} \(state D \(disk sleep\)'
+        self.assertEqual((code, out), (1, ''))
+        self.assertRegex(err, f'^cannot read the configuration files: {hang}')
+        self.assertIn('Configuration not reloaded, the old one stays in force', err)
+        wait_until('the signal is answered', lambda: 'the last one still hangs' in lab.log())
+        self.assertRegex(lab.log(), f'configuration not reloaded, the old one stays.*the last one still hangs: {hang}')
+        self.assertRegex(reload()[2], f'the last one still hangs: {hang}')
+        self.assertEqual(files.seen, 1)  # nobody else has touched it
+        self.assertEqual(srv.node(node_id)['Meta']['rack'], 'r1')
+        self.no_beat_was_late(srv, lab)
+        files.release()
+        wait_until('the child is gone', lambda: not lab.children())
+        code, out, err = reload()  # the file system answers, with an error
+        self.assertEqual((code, out), (1, ''))
+        self.assertIn(f'Error loading configuration from {folder}: {dead}: Function not implemented', err)
+        os.unlink(dead)
+        code, out, err = reload()
+        self.assertEqual((code, out), (0, 'Configuration reloaded\nApplied:\n  client.meta\n'), err)
+        wait_until('the server knows', lambda: srv.node(node_id)['Meta']['rack'] == 'r2')
+        self.no_beat_was_late(srv, lab)
+        self.assertEqual(lab.stop(), 0)
+
+
 class NameServer:
     """answers nothing until it is told to, then every question for an IPv4 address with 127.0.0.1"""
 
