@@ -52,7 +52,6 @@ struct agent {
     struct probe_conf probe_conf;
     const struct probe **rows; /* host probes, then drivers */
     size_t n_rows;
-    bool *silent; /* for each row: said to be silent */
     struct probe_run *probes;
     struct collect *collect;
     struct journal *journal;
@@ -71,8 +70,7 @@ struct agent {
     struct audit *audit;
     char *socket_path; /* of the unix socket; NULL = none */
     struct timer first, trim, reloaded;
-    uint64_t reload_ns; /* CLOCK_BOOTTIME of the last reload that the probes have to follow */
-    bool *behind;       /* for each row: still to answer by that configuration */
+    bool reloading; /* the node waits for what probes say to the new configuration */
     struct defer merge;
     const struct view *(*open_reload)(void *arg, struct view_wait *w);
     void *reload_arg;
@@ -82,25 +80,17 @@ struct agent {
 
 /* --- probes to node --- */
 
-/* whether a probe has yet to answer by the configuration of the last reload */
-static bool is_behind(const struct agent *a)
-{
-    for (size_t i = 0; i < a->n_rows; i++)
-        if (a->behind[i])
-            return true;
-    return false;
-}
-
 static void merge_now(void *arg)
 {
     struct agent *a = arg;
-    _cleanup_free_ struct probe_status *st = xnew0_n(struct probe_status, a->n_rows);
-    _cleanup_(node_snap_unrefp) const struct node_snap *before = NULL;
     size_t n = probe_run_count(a->probes);
+    _cleanup_free_ struct probe_status *st = xnew0_n(struct probe_status, n);
+    _cleanup_(node_snap_unrefp) const struct node_snap *before = NULL;
     bool changed;
 
-    if (!a->collecting || is_behind(a))
+    if (!a->collecting || (a->reloading && probe_run_behind(a->probes)))
         return;
+    a->reloading = false;
     for (size_t i = 0; i < n; i++)
         probe_run_status(a->probes, i, &st[i]);
     if (collect_snap(a->collect))
@@ -135,32 +125,12 @@ static bool fast_ones_are_in(const struct agent *a)
     return true;
 }
 
-/* once, when it begins: a probe that hangs is tried again for ever */
-static void log_silent_probe(struct agent *a, const struct probe_status *st)
-{
-    bool silent = st->state == PROBE_HUNG || st->state == PROBE_TIMEOUT;
-
-    for (size_t i = 0; i < a->n_rows; i++) {
-        if (!str_eq(a->rows[i]->name, st->name))
-            continue;
-        if (silent && !a->silent[i])
-            (void)log_warn(0, "a probe does not answer, its last values are kept",
-                           KV("probe", st->name), KV("reason", st->reason));
-        a->silent[i] = silent;
-    }
-}
-
 static void on_probe(void *arg, const struct probe_status *st)
 {
     struct agent *a = arg;
 
-    for (size_t i = 0; i < a->n_rows; i++)
-        if (st->tried_at_ns >= a->reload_ns && str_eq(a->rows[i]->name, st->name))
-            a->behind[i] = false;
-
     log_debug("probe", KV("name", st->name), KV("state", probe_state_name(st->state)),
               KI("took_us", st->took_us), KV("reason", st->reason));
-    log_silent_probe(a, st);
     if (a->collecting)
         defer_set(&a->merge); /* one merge for all that came in this turn */
     else if (fast_ones_are_in(a) &&
@@ -325,20 +295,14 @@ static void on_reload_limit(void *arg)
 {
     struct agent *a = arg;
 
-    memset(a->behind, 0, a->n_rows * sizeof(a->behind[0]));
+    a->reloading = false;
     merge_now(a);
 }
 
 /* all probes again, and one merge when they have answered; one that hangs is not waited for */
 static void run_probes_anew(struct agent *a)
 {
-    a->reload_ns = clock_boot_ns();
-    for (size_t i = 0; i < a->n_rows; i++) {
-        struct probe_status st;
-
-        probe_run_status(a->probes, i, &st);
-        a->behind[i] = st.state != PROBE_HUNG;
-    }
+    a->reloading = true;
     probe_run_set_conf(a->probes, &a->probe_conf);
     timer_set(&a->reloaded, RELOAD_LIMIT_MS * NSEC_PER_MSEC);
 }
@@ -413,8 +377,6 @@ static void make_probes(struct agent *a, const char *probe_path)
         a->rows[a->n_rows++] = probes[i];
     for (size_t i = 0; i < n_drivers_rows; i++)
         a->rows[a->n_rows++] = &drivers[i]->probe;
-    a->silent = xnew0_n(bool, a->n_rows);
-    a->behind = xnew0_n(bool, a->n_rows);
     collect_probe_conf(a->conf, a->http_advertise, &a->probe_conf);
     a->probes = probe_run_new(&(struct probe_run_opts){.loop = a->loop,
                                                        .probe_path = probe_path,
@@ -592,8 +554,6 @@ struct agent *agent_free(struct agent *a)
     identity_done(&a->identity);
     ops_clear(&desc_probe_conf, &a->probe_conf);
     free(a->rows);
-    free(a->silent);
-    free(a->behind);
     free(a->http_bind);
     free(a->http_advertise);
     free(a->http_bound);

@@ -20,8 +20,7 @@ static void find(const struct explain_facts *f, size_t i, struct found *ret)
     static const struct fp nothing;
 
     probe_run_status(f->probes, i, &ret->st);
-    /* while nothing was ever whole, what came before it stopped answering */
-    ret->fp = ret->st.fp ? ret->st.fp : ret->st.partial ? ret->st.partial : &nothing;
+    ret->fp = ret->st.fp ? ret->st.fp : &nothing;
 }
 
 /* --- names --- */
@@ -40,14 +39,15 @@ static void value_names(const struct fp *fp, name_fn *fn, void *arg)
     map_names(&fp->attributes, fn, arg);
     map_names(&fp->local, fn, arg);
     map_names(&fp->links, fn, arg);
-    for (size_t i = 0; i < fp->n_host_volumes; i++)
-        fn(arg, fp->host_volumes[i].key);
 }
 
-/* names of the whole: the probe's, its drivers' */
+/* names of the whole: the probe's, its drivers', its volume's */
 static void whole_names(const struct found *x, name_fn *fn, void *arg)
 {
     fn(arg, x->st.name);
+    fn(arg, x->st.kind);
+    if (x->st.volume)
+        fn(arg, x->st.volume);
     if (str_starts(x->st.name, "driver."))
         fn(arg, x->st.name + strlen("driver."));
     for (size_t i = 0; i < x->fp->n_drivers; i++)
@@ -235,14 +235,13 @@ static void probe(struct buf *b, const struct found *x, uint64_t now_ns, const c
     const struct probe_status *st = &x->st;
 
     put_str(b, "Name", st->name);
-    put_str(b, "Class", st->class == PROBE_FAST ? "fast" : "slow");
+    put_str(b, "Class", probe_class_name(st->class));
     put_str(b, "State", probe_state_name(st->state));
     put_bool(b, "Stale", st->stale);
     put_str(b, "Reason", st->reason);
     put_int(b, "TookUs", st->took_us);
     put_age(b, "AgeMs", st->fp ? st->fp_at_ns : 0, now_ns); /* of the values */
     put_age(b, "TriedMs", st->tried_at_ns, now_ns);
-    put_bool(b, "Partial", !st->fp && st->partial);
     values(b, x->fp, name);
     checks(b, x->fp, name);
 }

@@ -225,20 +225,12 @@ static void merge_absent_driver(struct node *n, const struct probe_status *st)
     d->update_time = gotime_now();
 }
 
-/* A host volume that was not looked at because the probe hangs is not to be had: what would be
- * placed on it would hang too.  Those that the probe has reached are (fact: fingerprints 9.1). */
-static const struct fp *volumes_of(const struct probe_status *st)
+/* A host volume that hangs is not to be had: what would be placed on it would hang too. */
+static void merge_volumes(struct node *n, const struct fp *fp, const struct probe_status *st)
 {
-    if (!st->stale || st->state == PROBE_FAILED)
-        return st->fp;
-    if (st->partial)
-        return st->partial;
-    return st->fp->partial ? st->fp : NULL;
-}
-
-static void merge_volumes(struct node *n, const struct fp *fp)
-{
-    for (size_t i = 0; fp && i < fp->n_host_volumes; i++)
+    if (st->stale && st->state != PROBE_FAILED)
+        return;
+    for (size_t i = 0; i < fp->n_host_volumes; i++)
         COPY(desc_host_volume, vec_add(&n->host_volumes, &n->n_host_volumes), &fp->host_volumes[i]);
 }
 
@@ -258,7 +250,7 @@ void merge_probe(struct node *n, const struct probe_status *st, const struct nod
     merge_resources(n->node_resources, fp);
     for (size_t i = 0; i < fp->n_drivers; i++)
         merge_driver(n, &fp->drivers[i], st, before);
-    merge_volumes(n, volumes_of(st));
+    merge_volumes(n, fp, st);
 }
 
 /* --- what is derived --- */

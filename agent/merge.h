@@ -15,8 +15,7 @@ void merge_skeleton(struct node *n, const struct conf *conf);
 void merge_baseline(struct node *n, const struct conf *conf, const char *http_addr);
 /* One probe's last good result; a driver without one as undetected with its reason.  A driver whose
  * result is stale is unhealthy; before is the node published last (NULL at first), for drivers that
- * stay detected when their daemon goes.  Of a hanging probe only the host volumes that it has
- * reached count. */
+ * stay detected when their daemon goes.  The host volume of a probe that hangs is left out. */
 void merge_probe(struct node *n, const struct probe_status *st, const struct node *before);
 /* dynamic ports, the forms of resources that older and newer servers read, stable order, and what
  * is fixed while tasks cannot be run (design decision 14) */

@@ -183,6 +183,8 @@ static void probe_hangs(struct notice *nt, struct probe_seen *p, const struct pr
     _cleanup_free_ char *text =
         xasprintf("Probe %s does not answer: %s", st->name, str_or_empty(st->reason));
 
+    (void)log_warn(0, "a probe does not answer, its last values are kept", KV("probe", st->name),
+                   KV("reason", st->reason));
     p->silent = true;
     p->from = clock_boot_ns();
     str_set(&p->reason, st->reason);
@@ -208,10 +210,48 @@ static void probe_answers(struct notice *nt, struct probe_seen *p, const struct 
     offer(nt, st->name, EVENT_SUBSYSTEM_FINGERPRINT, text, &details);
 }
 
+static void seen_done(struct probe_seen *p)
+{
+    free(p->name);
+    free(p->reason);
+}
+
+static bool same_probes(const struct notice *nt, const struct probe_status *st, size_t n)
+{
+    bool same = nt->n_probes == n;
+
+    for (size_t i = 0; i < n && same; i++)
+        same = str_eq(nt->probes[i].name, st[i].name);
+    return same;
+}
+
+/* rows of host volumes come and go */
+static void match_probes(struct notice *nt, const struct probe_status *st, size_t n)
+{
+    struct probe_seen *now;
+
+    if (same_probes(nt, st, n))
+        return;
+    now = xnew0_n(struct probe_seen, n);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < nt->n_probes && !now[i].name; k++)
+            if (str_eq(nt->probes[k].name, st[i].name)) {
+                now[i] = nt->probes[k];
+                nt->probes[k] = (struct probe_seen){0};
+            }
+        if (!now[i].name)
+            now[i].name = xstrdup(st[i].name);
+    }
+    for (size_t k = 0; k < nt->n_probes; k++)
+        seen_done(&nt->probes[k]);
+    free(nt->probes);
+    nt->probes = now;
+    nt->n_probes = n;
+}
+
 static void look_at_probes(struct notice *nt, const struct probe_status *st, size_t n)
 {
-    for (size_t i = nt->n_probes; i < n; i++)
-        vec_add(&nt->probes, &nt->n_probes)->name = xstrdup(st[i].name);
+    match_probes(nt, st, n);
     for (size_t i = 0; i < n; i++) {
         struct probe_seen *p = &nt->probes[i];
 
@@ -230,26 +270,23 @@ static void remember_probes(struct notice *nt, const struct probe_status *st, si
 
 /* --- host volumes --- */
 
-#define VOLUMES_PROBE "volumes"
-
-static const struct why *failed_check(const struct fp *fp, const char *volume)
+/* the probe that looks at it; NULL: it is not configured any more, or has had no outcome before */
+static const struct probe_status *prober_of(const struct notice *nt, const struct probe_status *st,
+                                            size_t n, const char *volume)
 {
-    _cleanup_free_ char *id = xasprintf("host_volume.%s", volume);
-
-    for (size_t i = 0; fp && i < fp->n_whys; i++)
-        if (fp->whys[i].result == WHY_FAILED && str_eq(fp->whys[i].id, id))
-            return &fp->whys[i];
+    for (size_t i = 0; i < n; i++)
+        if (st[i].volume && str_eq(st[i].volume, volume))
+            return nt->probes[i].seen ? &st[i] : NULL;
     return NULL;
 }
 
-/* NULL: it is not configured any more */
-static const char *why_lost(const struct probe_status *st, const char *volume)
+static const char *why_lost(const struct probe_status *st)
 {
-    const struct why *why = failed_check(is_silent(st) ? st->partial : st->fp, volume);
+    const struct why *why = st->fp ? why_first_failed(st->fp->whys, st->fp->n_whys) : NULL;
 
-    if (why)
+    if (why && !is_silent(st))
         return why->found;
-    return is_silent(st) ? str_or_empty(st->reason) : NULL;
+    return str_empty(st->reason) ? "no answer yet" : st->reason;
 }
 
 static void volume_event(struct notice *nt, const struct host_volume *v, const char *text,
@@ -267,12 +304,10 @@ static void volume_event(struct notice *nt, const struct host_volume *v, const c
 static void volume_lost(struct notice *nt, const struct host_volume *v,
                         const struct probe_status *st)
 {
-    const char *reason = why_lost(st, v->key);
+    const char *reason = why_lost(st);
     _cleanup_free_ char *text = NULL;
     struct lost_volume *lost;
 
-    if (!reason)
-        return;
     lost = vec_add(&nt->lost, &nt->n_lost);
     lost->name = xstrdup(v->key);
     lost->from = clock_boot_ns();
@@ -310,18 +345,19 @@ static const struct host_volume *volume_of(const struct node *n, const char *key
 static void look_at_volumes(struct notice *nt, const struct node *before, const struct node *after,
                             const struct probe_status *st, size_t n)
 {
-    size_t i = 0;
+    for (size_t i = 0; i < before->n_host_volumes; i++) {
+        const struct host_volume *v = &before->host_volumes[i];
+        const struct probe_status *by = prober_of(nt, st, n, v->key);
 
-    while (i < n && !str_eq(st[i].name, VOLUMES_PROBE))
-        i++;
-    if (i == n || !nt->probes[i].seen)
-        return;
-    for (size_t k = 0; k < before->n_host_volumes; k++)
-        if (!volume_of(after, before->host_volumes[k].key))
-            volume_lost(nt, &before->host_volumes[k], &st[i]);
-    for (size_t k = 0; k < after->n_host_volumes; k++)
-        if (!volume_of(before, after->host_volumes[k].key))
-            volume_back(nt, &after->host_volumes[k]);
+        if (by && !volume_of(after, v->key))
+            volume_lost(nt, v, by);
+    }
+    for (size_t i = 0; i < after->n_host_volumes; i++) {
+        const struct host_volume *v = &after->host_volumes[i];
+
+        if (!volume_of(before, v->key) && prober_of(nt, st, n, v->key))
+            volume_back(nt, v);
+    }
 }
 
 /* --- all of it --- */
@@ -371,10 +407,8 @@ struct notice *notice_free(struct notice *nt)
             tell_held(nt, &nt->subjects[i]);
         subject_done(&nt->subjects[i]);
     }
-    for (size_t i = 0; i < nt->n_probes; i++) {
-        free(nt->probes[i].name);
-        free(nt->probes[i].reason);
-    }
+    for (size_t i = 0; i < nt->n_probes; i++)
+        seen_done(&nt->probes[i]);
     for (size_t i = 0; i < nt->n_lost; i++)
         free(nt->lost[i].name);
     free(nt->subjects);

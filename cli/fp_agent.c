@@ -115,12 +115,16 @@ static struct fp *move_result(struct seen_probe *p)
 
 static struct probe_status move_probe(struct seen_probe *p, uint64_t now_ns)
 {
+    const char *name = xstrdup(str_or_empty(p->name));
+    enum probe_class class = probe_class_parse(str_or_empty(p->class));
+    const char *separator = class == PROBE_EACH ? strchr(name, PROBE_EACH_SEPARATOR) : NULL;
     uint64_t age_ns = p->age_ms && *p->age_ms > 0 ? (uint64_t)*p->age_ms * NSEC_PER_MSEC : 0;
 
     return (struct probe_status){
-        .name = xstrdup(str_or_empty(p->name)),
+        .name = name,
+        .volume = separator ? separator + 1 : NULL,
         .reason = xstrdup(str_or_empty(p->reason)),
-        .class = str_eq(p->class, "fast") ? PROBE_FAST : PROBE_SLOW,
+        .class = class,
         .state = state_of(p->state),
         .stale = p->stale,
         .took_us = p->took_us,

@@ -147,8 +147,10 @@ static bool is_about(const struct probe_status *st, const char *name)
 {
     const struct fp *fp = st->fp;
 
-    if (str_eq(st->name, name))
+    if (str_eq(st->name, name) || (st->volume && str_eq(st->volume, name)))
         return true;
+    if (st->volume && str_starts(st->name, name) && st->name + strlen(name) + 1 == st->volume)
+        return true; /* "volumes" of "volumes:data" */
     return fp && (has_value(fp, name) || has_driver(fp, name) || has_volume(fp, name) ||
                   has_check(fp, name));
 }

@@ -113,7 +113,7 @@ static void parse_rows(const char *text, struct probe_rows *ret)
         if (n_words > 3 && parse_u64(words[2], &deadline_ms) == 0)
             *vec_add(&ret->v, &ret->n) = (struct probe){
                 .name = xstrdup(words[0]),
-                .class = str_eq(words[1], "fast") ? PROBE_FAST : PROBE_SLOW,
+                .class = probe_class_parse(words[1]),
                 .deadline_ms = (unsigned)MIN(deadline_ms, UINT64_C(3600000)),
             };
         strv_done(&words, &n_words);

@@ -29,7 +29,6 @@ static const struct field fp_fields[] = {
     { "networks", VEC(networks, n_networks, desc_network_resource), .flags = F_OMITEMPTY },
     { "node_networks", VEC(node_networks, n_node_networks, desc_node_network_resource), .flags = F_OMITEMPTY },
     { "ok", BOOL(ok) },
-    { "partial", BOOL(partial), .flags = F_OMITEMPTY },
     { "probe", STR(probe) },
     { "sources", MAP(sources), .flags = F_OMITEMPTY },
     { "took_us", I64(took_us) },

@@ -13,7 +13,6 @@
 struct fp {
     char *probe;  /* name of the row that ran */
     bool ok;      /* false: error says why there is no result */
-    bool partial; /* more may come; what counts when the rest hangs */
     char *error;
     int64_t took_us;          /* wall time the probe needed */
     struct strmap attributes; /* for Node.Attributes */

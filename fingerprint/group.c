@@ -116,10 +116,8 @@ static void take_record(struct group *g, struct fp *take_fp)
         return;
     }
     explain_enomem(g, take_fp);
-    if (!take_fp->partial) {
-        g->at++;
-        proc_set_deadline(g->proc, due_ns(g));
-    }
+    g->at++;
+    proc_set_deadline(g->proc, due_ns(g));
     g->o.on_result(g->o.arg, i, take_fp);
 }
 

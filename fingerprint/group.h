@@ -16,7 +16,7 @@ struct group_opts {
     const struct probe_conf *conf;
     const struct probe *const *rows; /* borrowed until the group is freed */
     size_t n_rows;
-    /* row i has answered; take_fp is the receiver's.  Not the last word when take_fp->partial. */
+    /* row i has answered; take_fp is the receiver's.  */
     void (*on_result)(void *arg, size_t i, struct fp *take_fp);
     /* Once.  All rows up to at have answered; at = n_rows and state PROBE_GOOD when all have.  Else
      * the row at is why the child ended (or hangs: PROBE_HUNG, then on_gone follows), unless it

@@ -54,6 +54,25 @@ DESC(desc_probe_conf, struct probe_conf, conf_fields);
 #undef T
 /* clang-format on */
 
+static const char *const class_names[] = {
+    [PROBE_FAST] = "fast",
+    [PROBE_SLOW] = "slow",
+    [PROBE_EACH] = "each",
+};
+
+const char *probe_class_name(enum probe_class c)
+{
+    return class_names[c];
+}
+
+enum probe_class probe_class_parse(const char *name)
+{
+    for (unsigned c = 0; c < ARRAY_LEN(class_names); c++)
+        if (str_eq(class_names[c], name))
+            return (enum probe_class)c;
+    return PROBE_SLOW;
+}
+
 void probe_step(const struct probe_ctx *ctx, const char *fmt, ...)
 {
     va_list ap;

@@ -52,16 +52,16 @@ extern const struct desc desc_probe_conf;
 struct probe_ctx {
     const char *root; /* "" = the real file system; else a fixture tree with proc/ sys/ etc/ */
     const struct probe_conf *conf;
-    unsigned euid; /* whose rights count */
-    bool trace;    /* probe_step() writes to stderr */
-    /* sends what was found so far (fp->partial); NULL when nobody listens */
-    void (*emit)(void *arg, const struct fp *fp);
-    void *arg;
+    unsigned euid;      /* whose rights count */
+    bool trace;         /* probe_step() writes to stderr */
+    const char *volume; /* PROBE_EACH: the host volume that is asked about; NULL = all of them */
 };
 
 enum probe_class {
     PROBE_FAST, /* reads /proc and /sys: all of them share one child */
     PROBE_SLOW, /* talks to a daemon or a file system that may hang: a child of its own */
+    PROBE_EACH, /* may hang too, on each host volume by itself: a row for each, see fingerprint/run
+                 */
 };
 
 /* Ceilings of a row that names none.  picket-probe gets along with 8 MB; the rest is room for what
@@ -75,7 +75,7 @@ struct probe {
     unsigned deadline_ms;
     unsigned period_sec; /* 0 = once and on reload */
     unsigned memory_mb;  /* address space it may use; 0 = PROBE_MEMORY_MB */
-    unsigned output_kb;  /* all that it may write, partial results too; 0 = PROBE_OUTPUT_KB */
+    unsigned output_kb;  /* all that it may write; 0 = PROBE_OUTPUT_KB */
     uint64_t caps;       /* PROBE_CAP() bits it needs; every other capability is dropped */
     int (*run)(struct probe_ctx *ctx, struct fp *fp); /* 0, or what fp_fail() returned */
 };
@@ -85,6 +85,12 @@ struct probe {
 /* host probes, in the order they are merged */
 extern const struct probe *const probes[];
 extern const size_t n_probes;
+
+/* "fast", "slow", "each"; of another word PROBE_SLOW */
+const char *probe_class_name(enum probe_class c);
+enum probe_class probe_class_parse(const char *name);
+/* what stands between the name of a PROBE_EACH row and that of a volume */
+#define PROBE_EACH_SEPARATOR ':'
 
 /* Says what is done next that may take long or hang, so that the parent can tell. */
 void probe_step(const struct probe_ctx *ctx, const char *fmt, ...) _printf_(2, 3);

@@ -7,32 +7,15 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "fingerprint/group.h"
+#include "fingerprint/run_rows.h"
 
 enum {
-    RETRY_SEC = 15,      /* the longest pause after a failure: costs 2 ms of work each */
     AFTER_HANG_SEC = 1,  /* when a child that hung is gone */
     LATE_MSEC = 200,     /* a fast probe needs 1 ms, on a very busy machine 50 */
     JITTER_PERCENT = 10, /* of a period, either way */
     SHARED_TRIES = 2,    /* children in a row that may end without any answer before each row gets
                             its own */
-};
-
-struct row {
-    const struct probe *probe;
-    enum probe_state state;
-    struct fp *fp;      /* owned; last good result */
-    struct fp *partial; /* owned; of the running or the last attempt */
-    uint64_t partial_at_ns;
-    bool stale;
-    uint64_t fp_at_ns, tried_at_ns;
-    int64_t took_us;
-    char *reason;    /* owned; NULL = "" */
-    uint64_t due_ns; /* UINT64_MAX = never */
-    bool busy;       /* a child has yet to answer it, or hangs on it */
-    bool again;      /* the configuration has changed since it was started */
-    bool tried;      /* has had its first outcome */
-    bool late;
-    unsigned failures; /* in a row */
+    EACH_CHILDREN = 64, /* of rows for host volumes, most of them hanging: 1 MB and 3 descriptors */
 };
 
 /* one child and what the plan needs to know of it */
@@ -41,8 +24,9 @@ struct turn {
     struct probe_run *run;
     struct group *group;
     const struct probe **probes; /* owned array */
-    struct row **rows;           /* owned array, the same order */
-    size_t n;
+    struct row **rows;           /* owned array of counted rows, the same order */
+    size_t n;                    /* those that are its own */
+    size_t n_held;               /* all that it began with */
     uint64_t from_ns;
     unsigned jitter_percent; /* 90 .. 110, the same for all so that they stay together */
     unsigned silent;         /* children before this one, in a row, that answered nothing */
@@ -53,13 +37,14 @@ struct turn {
 
 struct probe_run {
     struct probe_run_opts o;
-    struct row *rows; /* owned array */
+    struct row_list rows, leaving;
     struct list turns;
     struct timer timer;
     bool first_done;
 };
 
 static void start_turn(struct probe_run *r, struct row **rows, size_t n, unsigned silent);
+static void check_first(struct probe_run *r);
 
 const char *probe_state_name(enum probe_state s)
 {
@@ -77,55 +62,56 @@ static void plan(struct probe_run *r)
 {
     uint64_t next = UINT64_MAX;
 
-    for (size_t i = 0; i < r->o.n_rows; i++)
-        if (!r->rows[i].busy)
-            next = MIN(next, r->rows[i].due_ns);
+    if (r->rows.n == 0 && !r->first_done)
+        next = clock_boot_ns();
+    for (size_t i = 0; i < r->rows.n; i++)
+        if (!r->rows.v[i]->busy)
+            next = MIN(next, r->rows.v[i]->due_ns);
     if (next == UINT64_MAX)
         timer_stop(&r->timer);
     else
         timer_set_at(&r->timer, next);
 }
 
-/* 1, 2, 4, 8, 15 seconds, at most the period */
-static uint64_t retry_sec(const struct row *row)
-{
-    unsigned doublings = MIN(row->failures ? row->failures - 1 : 0, 16U);
-    uint64_t period = row->probe->period_sec;
-
-    return MIN(UINT64_C(1) << doublings, period ? MIN(period, RETRY_SEC) : RETRY_SEC);
-}
-
 static uint64_t next_due(const struct row *row, const struct turn *t)
 {
-    uint64_t sec = row->probe->period_sec;
+    uint64_t sec = row->probe.period_sec;
 
     if (row->again)
         return clock_boot_ns();
     if (row->state == PROBE_GOOD)
         return sec ? t->from_ns + sec * NSEC_PER_SEC / 100 * t->jitter_percent : UINT64_MAX;
-    return clock_boot_ns() + retry_sec(row) * NSEC_PER_SEC / 100 * t->jitter_percent;
+    return clock_boot_ns() + row_retry_sec(row) * NSEC_PER_SEC / 100 * t->jitter_percent;
+}
+
+/* those of that class that are due, in one child each or all in one */
+static void start_due(struct probe_run *r, enum probe_class class, uint64_t now)
+{
+    struct row **due = xnew0_n(struct row *, r->rows.n);
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->rows.n; i++) {
+        struct row *row = r->rows.v[i];
+
+        if (row->probe.class == class && !row->busy && row->due_ns <= now)
+            due[n++] = row;
+    }
+    for (size_t i = 0; i < n && class == PROBE_SLOW; i++)
+        start_turn(r, &due[i], 1, 0);
+    if (n > 0 && class != PROBE_SLOW)
+        start_turn(r, due, n, 0);
+    free(due);
 }
 
 static void on_timer(void *arg)
 {
     struct probe_run *r = arg;
-    struct row **fast = xnew0_n(struct row *, r->o.n_rows);
     uint64_t now = clock_boot_ns();
-    size_t n = 0;
 
-    for (size_t i = 0; i < r->o.n_rows; i++) {
-        struct row *row = &r->rows[i];
-
-        if (row->busy || row->due_ns > now)
-            continue;
-        if (row->probe->class == PROBE_FAST)
-            fast[n++] = row;
-        else
-            start_turn(r, &row, 1, 0);
-    }
-    if (n > 0)
-        start_turn(r, fast, n, 0);
-    free(fast);
+    start_due(r, PROBE_FAST, now);
+    start_due(r, PROBE_SLOW, now);
+    start_due(r, PROBE_EACH, now);
+    check_first(r);
     plan(r);
 }
 
@@ -135,20 +121,17 @@ static void notify(struct probe_run *r, const struct row *row)
 {
     struct probe_status st;
 
-    probe_run_status(r, (size_t)(row - r->rows), &st);
-    if (r->o.on_change)
+    row_status(row, &st);
+    if (r->o.on_change && !row->gone)
         r->o.on_change(r->o.arg, &st);
 }
 
-static void tell(struct probe_run *r, struct row *row)
+static void check_first(struct probe_run *r)
 {
     bool all = true;
 
-    row->tried = true;
-    row->late = false;
-    notify(r, row);
-    for (size_t i = 0; i < r->o.n_rows; i++)
-        all = all && r->rows[i].tried;
+    for (size_t i = 0; i < r->rows.n; i++)
+        all = all && r->rows.v[i]->tried;
     if (!all || r->first_done)
         return;
     r->first_done = true;
@@ -156,31 +139,20 @@ static void tell(struct probe_run *r, struct row *row)
         r->o.on_first(r->o.arg);
 }
 
-static void set_outcome(struct row *row, enum probe_state state, const char *reason)
+static void tell(struct probe_run *r, struct row *row)
 {
-    row->state = state;
-    row->failures = state == PROBE_GOOD ? 0 : row->failures + 1;
-    str_set(&row->reason, reason);
-    row->stale = state != PROBE_GOOD && row->fp;
+    row->tried = true;
+    row->late = false;
+    row->behind = row->behind && row->again;
+    notify(r, row);
+    check_first(r);
 }
 
-static void keep(struct row *row, struct fp *take_fp)
-{
-    (void)fp_free(row->fp);
-    row->fp = take_fp;
-    row->fp_at_ns = clock_boot_ns();
-}
-
-/* A row that will not answer any more.  What it has sent so far counts when there is nothing older:
- * a last good result is whole. */
+/* a row that will not answer any more */
 static void fail_row(struct turn *t, struct row *row, enum probe_state state, const char *reason)
 {
-    set_outcome(row, state, reason);
+    row_set_outcome(row, state, reason);
     row->took_us = (int64_t)((clock_boot_ns() - t->from_ns) / NSEC_PER_USEC);
-    if (row->partial && !row->fp)
-        keep(row, steal_ptr(&row->partial));
-    if (row->partial_at_ns < t->from_ns)
-        row->partial = fp_free(row->partial); /* of an attempt before this one */
     row->busy = state == PROBE_HUNG;
     row->due_ns = next_due(row, t);
     tell(t->run, row);
@@ -188,26 +160,33 @@ static void fail_row(struct turn *t, struct row *row, enum probe_state state, co
 
 static void watch_late(struct turn *t)
 {
-    if (t->at < t->n && t->rows[t->at]->probe->class == PROBE_FAST)
+    if (t->at < t->n && t->rows[t->at]->probe.class != PROBE_SLOW)
         timer_set(&t->late, LATE_MSEC * NSEC_PER_MSEC);
     else
         timer_stop(&t->late);
 }
 
 /* The rows behind one that ended its child, or is late, go to another child; when children go on to
- * give no answer at all, each to its own: two bad rows, or a program that does nothing. */
+ * give no answer at all, each to its own: two bad rows, or a program that does nothing.  Host
+ * volumes, of which there may be many, stay together. */
 static void hand_over(struct turn *t, size_t at)
 {
     unsigned silent = at == 0 ? t->silent + 1 : 0;
+    struct row **rest = xnew0_n(struct row *, t->n);
+    size_t n = 0;
 
-    if (at + 1 >= t->n)
-        return;
-    if (silent < SHARED_TRIES) {
-        start_turn(t->run, t->rows + at + 1, t->n - at - 1, silent);
-        return;
+    for (size_t i = at + 1; i < t->n; i++) {
+        if (t->rows[i]->gone)
+            t->rows[i]->busy = false;
+        else
+            rest[n++] = t->rows[i];
     }
-    for (size_t i = at + 1; i < t->n; i++)
-        start_turn(t->run, &t->rows[i], 1, 0);
+    if (n > 0 && (silent < SHARED_TRIES || rest[0]->probe.class == PROBE_EACH))
+        start_turn(t->run, rest, n, silent);
+    else
+        for (size_t i = 0; i < n; i++)
+            start_turn(t->run, &rest[i], 1, 0);
+    free(rest);
 }
 
 /* The child goes on with the row that is late; the others need not wait for it. */
@@ -228,19 +207,12 @@ static void on_result(void *arg, size_t i, struct fp *take_fp)
     struct turn *t = arg;
     struct row *row = t->rows[i];
 
-    (void)fp_free(row->partial);
-    row->partial = NULL;
-    if (take_fp->partial) {
-        row->partial = take_fp;
-        row->partial_at_ns = clock_boot_ns();
-        return;
-    }
     row->took_us = take_fp->took_us;
     if (take_fp->ok) {
-        keep(row, take_fp);
-        set_outcome(row, PROBE_GOOD, "");
+        row_keep(row, take_fp);
+        row_set_outcome(row, PROBE_GOOD, "");
     } else {
-        set_outcome(row, PROBE_FAILED, take_fp->error);
+        row_set_outcome(row, PROBE_FAILED, take_fp->error);
         (void)fp_free(take_fp);
     }
     row->busy = false;
@@ -258,6 +230,8 @@ static void turn_free(struct turn *t)
     list_remove(&t->link);
     timer_stop(&t->late);
     (void)group_free(t->group);
+    for (size_t i = 0; i < t->n_held; i++)
+        row_unref(t->rows[i]);
     free(t->probes);
     free(t->rows);
     free(t);
@@ -296,14 +270,31 @@ static void on_gone(void *arg)
     plan(r);
 }
 
-static void start_turn(struct probe_run *r, struct row **rows, size_t n, unsigned silent)
+static bool has_room(const struct probe_run *r, const struct turn *t)
+{
+    size_t n = 0;
+
+    if (t->rows[0]->probe.class != PROBE_EACH)
+        return true;
+    list_for_each (other, &r->turns, const struct turn, link)
+        n += other->n > 0 && other->rows[0]->probe.class == PROBE_EACH;
+    return n <= EACH_CHILDREN;
+}
+
+/* all of them at once, before any of them ran */
+static void fail_turn(struct turn *t, enum probe_state state, const char *reason)
+{
+    for (size_t i = 0; i < t->n; i++)
+        fail_row(t, t->rows[i], state, reason);
+    turn_free(t);
+}
+
+static struct turn *turn_new(struct probe_run *r, struct row **rows, size_t n, unsigned silent)
 {
     struct turn *t = xnew0(struct turn);
-    struct err e = {0};
-    struct group_opts o;
 
     t->run = r;
-    t->n = n;
+    t->n = t->n_held = n;
     t->rows = xmemdup(rows, n * sizeof(struct row *));
     t->probes = xnew0_n(const struct probe *, n);
     t->from_ns = clock_boot_ns();
@@ -312,29 +303,35 @@ static void start_turn(struct probe_run *r, struct row **rows, size_t n, unsigne
     timer_init(r->o.loop, &t->late, "late probe", on_late, t);
     list_append(&r->turns, &t->link);
     for (size_t i = 0; i < n; i++) {
-        t->probes[i] = rows[i]->probe;
+        t->probes[i] = &rows[i]->probe;
+        row_ref(rows[i]);
         rows[i]->busy = true;
         rows[i]->again = false;
         rows[i]->tried_at_ns = t->from_ns;
     }
-    o = (struct group_opts){
-        .loop = r->o.loop,
-        .probe_path = r->o.probe_path,
-        .conf = r->o.conf,
-        .rows = t->probes,
-        .n_rows = n,
-        .on_result = on_result,
-        .on_end = on_end,
-        .on_gone = on_gone,
-        .arg = t,
-    };
-    if (group_start(&o, &t->group, &e) == 0) {
+    return t;
+}
+
+static void start_turn(struct probe_run *r, struct row **rows, size_t n, unsigned silent)
+{
+    struct turn *t = turn_new(r, rows, n, silent);
+    struct err e = {0};
+
+    if (!has_room(r, t))
+        fail_turn(t, PROBE_TIMEOUT, "not asked: too many others hang");
+    else if (group_start(&(struct group_opts){.loop = r->o.loop,
+                                              .probe_path = r->o.probe_path,
+                                              .conf = r->o.conf,
+                                              .rows = t->probes,
+                                              .n_rows = n,
+                                              .on_result = on_result,
+                                              .on_end = on_end,
+                                              .on_gone = on_gone,
+                                              .arg = t},
+                         &t->group, &e) < 0)
+        fail_turn(t, PROBE_FAILED, e.text);
+    else
         watch_late(t);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        fail_row(t, t->rows[i], PROBE_FAILED, e.text);
-    turn_free(t);
 }
 
 /* --- the outside --- */
@@ -344,13 +341,9 @@ struct probe_run *probe_run_new(const struct probe_run_opts *o)
     struct probe_run *r = xnew0(struct probe_run);
 
     r->o = *o;
-    r->rows = xnew0_n(struct row, o->n_rows);
     list_init(&r->turns);
     timer_init(o->loop, &r->timer, "probes", on_timer, r);
-    for (size_t i = 0; i < o->n_rows; i++) {
-        r->rows[i].probe = o->rows[i];
-        r->rows[i].due_ns = UINT64_MAX;
-    }
+    row_list_update(&r->rows, &r->leaving, r->o.rows, r->o.n_rows, r->o.conf);
     return r;
 }
 
@@ -361,12 +354,8 @@ struct probe_run *probe_run_free(struct probe_run *r)
     timer_stop(&r->timer);
     list_for_each (t, &r->turns, struct turn, link)
         turn_free(t);
-    for (size_t i = 0; i < r->o.n_rows; i++) {
-        (void)fp_free(r->rows[i].fp);
-        (void)fp_free(r->rows[i].partial);
-        free(r->rows[i].reason);
-    }
-    free(r->rows);
+    row_list_done(&r->rows);
+    row_list_done(&r->leaving);
     free(r);
     return NULL;
 }
@@ -375,11 +364,14 @@ void probe_run_start(struct probe_run *r)
 {
     uint64_t now = clock_boot_ns();
 
-    for (size_t i = 0; i < r->o.n_rows; i++) {
-        if (r->rows[i].busy)
-            r->rows[i].again = true;
+    for (size_t i = 0; i < r->rows.n; i++) {
+        struct row *row = r->rows.v[i];
+
+        row->behind = !(row->busy && row->state == PROBE_HUNG);
+        if (row->busy)
+            row->again = true;
         else
-            r->rows[i].due_ns = now;
+            row->due_ns = now;
     }
     plan(r);
 }
@@ -387,29 +379,24 @@ void probe_run_start(struct probe_run *r)
 void probe_run_set_conf(struct probe_run *r, const struct probe_conf *conf)
 {
     r->o.conf = conf;
+    row_list_update(&r->rows, &r->leaving, r->o.rows, r->o.n_rows, r->o.conf);
     probe_run_start(r);
+}
+
+bool probe_run_behind(const struct probe_run *r)
+{
+    for (size_t i = 0; i < r->rows.n; i++)
+        if (r->rows.v[i]->behind)
+            return true;
+    return false;
 }
 
 size_t probe_run_count(const struct probe_run *r)
 {
-    return r->o.n_rows;
+    return r->rows.n;
 }
 
 void probe_run_status(const struct probe_run *r, size_t i, struct probe_status *ret)
 {
-    const struct row *row = &r->rows[i];
-
-    *ret = (struct probe_status){
-        .name = row->probe->name,
-        .class = row->probe->class,
-        .state = row->state,
-        .fp = row->fp,
-        .partial = row->partial,
-        .stale = row->stale,
-        .late = row->late,
-        .fp_at_ns = row->fp_at_ns,
-        .tried_at_ns = row->tried_at_ns,
-        .took_us = row->took_us,
-        .reason = str_or_empty(row->reason),
-    };
+    row_status(r->rows.v[i], ret);
 }

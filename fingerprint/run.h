@@ -4,6 +4,11 @@
  * child that does not answer within its deadline is killed and reported with what it hangs on; its
  * last good result is kept and marked stale; it is not started again while it still hangs.
  *
+ * A row of class PROBE_EACH stands for one row of each host volume in the configuration, called
+ * "volumes:NAME"; they share children as the fast ones do, come and go with the configuration, and
+ * nobody waits for them.  A volume whose path has changed is another one: what hangs on the old
+ * path is left behind.
+ *
  * One bad row costs the others nothing: when the shared child ends at it, or has waited for it for
  * a moment (late), those behind it go to another child.  What failed is tried again soon, then less
  * and less often, every 15 s in the end; what hung, as soon as its child is gone.
@@ -27,15 +32,14 @@ const char *probe_state_name(enum probe_state s);
 /* all that is known about one probe */
 struct probe_status {
     const char *name;
+    const char *kind;   /* the name of its row in the table */
+    const char *volume; /* the host volume that it is about, else NULL */
     enum probe_class class;
     enum probe_state state;
     const struct fp *fp; /* last good result (borrowed), NULL when there never was one */
-    /* what the last attempt sent, or this one has sent so far, before it was whole (borrowed), or
-     * NULL */
-    const struct fp *partial;
-    bool stale;        /* fp is older than the last attempt */
-    bool late;         /* takes much longer than fast probes do: not worth waiting for */
-    uint64_t fp_at_ns; /* CLOCK_BOOTTIME when fp came in */
+    bool stale;          /* fp is older than the last attempt */
+    bool late;           /* takes much longer than fast probes do: not worth waiting for */
+    uint64_t fp_at_ns;   /* CLOCK_BOOTTIME when fp came in */
     uint64_t tried_at_ns;
     int64_t took_us;    /* of the last attempt */
     const char *reason; /* why state is not GOOD; "" otherwise */
@@ -58,5 +62,8 @@ struct probe_run *probe_run_free(struct probe_run *r);
 DEFINE_CLEANUP(struct probe_run, probe_run_free)
 void probe_run_start(struct probe_run *r); /* the first round, then by period */
 void probe_run_set_conf(struct probe_run *r, const struct probe_conf *conf); /* and run all again */
+/* whether a row has yet to answer by the newest configuration; one that hangs is not waited for */
+bool probe_run_behind(const struct probe_run *r);
+/* rows, in table order; as many as before until the next probe_run_set_conf() */
 size_t probe_run_count(const struct probe_run *r);
 void probe_run_status(const struct probe_run *r, size_t i, struct probe_status *ret);

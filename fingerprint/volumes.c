@@ -12,13 +12,12 @@
  * never looks again; here such a volume is left out with the reason, looked at again and again, and
  * published once it is there (fact: fingerprints 9.1, pain 18).
  *
- * Volumes on file systems that other machines serve are looked at last.  Before each of them what
- * is known so far is sent as a partial result: should the probe hang there, that counts. */
+ * Each is a question of its own: one that hangs takes no other along. */
 
 enum {
     VOLUMES_DEADLINE_MS = 5000,
     VOLUMES_PERIOD_SEC = 60,
-    VOLUMES_OUTPUT_KB = 8192, /* a partial result for each remote one */
+    VOLUMES_OUTPUT_KB = 64, /* one volume and its check */
 };
 
 static const char *kind_of(mode_t mode)
@@ -80,44 +79,26 @@ static void look_at(struct probe_ctx *ctx, struct fp *fp, const struct mounts *m
     publish(fp, v, &st);
 }
 
-static bool is_remote(const struct mounts *m, const struct probe_volume *v)
-{
-    const struct mount *on = str_empty(v->path) ? NULL : mounts_by_path(m, v->path);
-
-    return on && mounts_is_remote(on->fstype);
-}
-
-static void send_so_far(struct probe_ctx *ctx, struct fp *fp)
-{
-    if (!ctx->emit)
-        return;
-    fp->partial = true;
-    ctx->emit(ctx->arg, fp);
-    fp->partial = false;
-}
-
 static int volumes_run(struct probe_ctx *ctx, struct fp *fp)
 {
     const struct probe_conf *c = ctx->conf;
     _cleanup_mounts_ struct mounts mounts = {0};
+    bool any = !ctx->volume;
 
-    (void)!mounts_read(ctx, &mounts); /* without it all count as local */
-    for (size_t i = 0; i < c->n_volumes; i++)
-        if (!is_remote(&mounts, &c->volumes[i]))
-            look_at(ctx, fp, &mounts, &c->volumes[i]);
+    (void)!mounts_read(ctx, &mounts); /* what follows is described without it then */
     for (size_t i = 0; i < c->n_volumes; i++) {
-        if (!is_remote(&mounts, &c->volumes[i]))
+        if (ctx->volume && !str_eq(ctx->volume, str_or_empty(c->volumes[i].name)))
             continue;
-        send_so_far(ctx, fp);
+        any = true;
         look_at(ctx, fp, &mounts, &c->volumes[i]);
     }
-    return 0;
+    return any ? 0 : fp_fail(fp, -ENOENT, "host_volume \"%s\" of the configuration", ctx->volume);
 }
 
 const struct probe probe_volumes = {
     .name = "volumes",
     .summary = "host volumes of the configuration",
-    .class = PROBE_SLOW,
+    .class = PROBE_EACH,
     .deadline_ms = VOLUMES_DEADLINE_MS,
     .period_sec = VOLUMES_PERIOD_SEC,
     .output_kb = VOLUMES_OUTPUT_KB,

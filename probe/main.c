@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "base/vec.h"
 #include "codec/js.h"
 #include "codec/mp.h"
 #include "codec/ops.h"
@@ -29,12 +30,18 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+struct selected_row {
+    const struct probe *probe;
+    const char *name;   /* as it was asked for */
+    const char *volume; /* "volumes:NAME" is about that one; NULL = all */
+};
+
 struct options {
     const char *root, *conf;
     bool list, json, version;
     const struct odd_job *job; /* NULL: probes are run */
     char *const *names;        /* what stands behind the flags */
-    const struct probe **rows; /* owned array of borrowed rows, in table order */
+    struct selected_row *rows; /* owned array, in table order */
     size_t n_rows;
 };
 
@@ -64,21 +71,48 @@ static int unknown_row(const char *name)
     return EXIT_USAGE;
 }
 
+/* whether a name asks for the row, and if so, for which part of it */
+static bool is_asked(const char *name, const struct probe *p, const char **ret_volume)
+{
+    size_t n = strlen(p->name);
+
+    *ret_volume = NULL;
+    if (str_eq(name, p->name))
+        return true;
+    if (p->class != PROBE_EACH || !str_starts(name, p->name) || name[n] != PROBE_EACH_SEPARATOR)
+        return false;
+    *ret_volume = name + n + 1;
+    return true;
+}
+
+static void select_row(struct options *o, const struct probe *p, char **names, size_t n)
+{
+    const char *volume = NULL;
+
+    if (n == 0 || strv_has(names, n, p->name)) {
+        *vec_add(&o->rows, &o->n_rows) = (struct selected_row){p, p->name, NULL};
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (is_asked(names[i], p, &volume))
+            *vec_add(&o->rows, &o->n_rows) = (struct selected_row){p, names[i], volume};
+}
+
 /* all rows when no name is given; in table order whatever the order of the names */
 static int select_rows(struct options *o, char **names, size_t n)
 {
+    const char *volume;
+
     for (size_t j = 0; j < n; j++) {
         bool known = false;
 
         for (size_t i = 0; i < row_count(); i++)
-            known = known || str_eq(names[j], row_at(i)->name);
+            known = known || is_asked(names[j], row_at(i), &volume);
         if (!known)
             return unknown_row(names[j]);
     }
-    o->rows = xnew0_n(const struct probe *, row_count());
     for (size_t i = 0; i < row_count(); i++)
-        if (n == 0 || strv_has(names, n, row_at(i)->name))
-            o->rows[o->n_rows++] = row_at(i);
+        select_row(o, row_at(i), names, n);
     return EXIT_OK;
 }
 
@@ -87,8 +121,8 @@ static void list_rows(void)
     for (size_t i = 0; i < row_count(); i++) {
         const struct probe *p = row_at(i);
 
-        (void)printf("%-16s %-5s %5u ms  %s\n", p->name, p->class == PROBE_FAST ? "fast" : "slow",
-                     p->deadline_ms, p->summary);
+        (void)printf("%-16s %-5s %5u ms  %s\n", p->name, probe_class_name(p->class), p->deadline_ms,
+                     p->summary);
     }
 }
 
@@ -148,7 +182,7 @@ static int drop_rights(const struct options *o, struct err *e)
     int r = 0;
 
     for (size_t i = 0; i < o->n_rows; i++)
-        keep |= o->rows[i]->caps;
+        keep |= o->rows[i].probe->caps;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_errno(e, -errno, "no_new_privs");
     caps = cap_get_proc();
@@ -205,14 +239,12 @@ static void put_json(struct output *out, const struct fp *fp)
     out->any = true;
 }
 
-static void put_result(void *arg, const struct fp *fp)
+static void put_result(struct output *out, const struct fp *fp)
 {
-    struct output *out = arg;
     _cleanup_buf_ struct buf b = BUF_INIT(PROBE_RECORD_MAX);
 
     if (out->json) {
-        if (!fp->partial)
-            put_json(out, fp);
+        put_json(out, fp);
         return;
     }
     fp_write_record(&b, fp);
@@ -230,10 +262,10 @@ static const char *nomad_name(const struct probe *row)
     return str_eq(row->name, "volumes") || str_starts(row->name, "driver.") ? NULL : row->name;
 }
 
-static void run_row(const struct probe *row, struct probe_ctx *ctx, struct output *out)
+static void run_row(const struct selected_row *row, struct probe_ctx *ctx, struct output *out)
 {
     _cleanup_(fp_freep) struct fp *fp = fp_new(row->name);
-    const char *name = nomad_name(row);
+    const char *name = nomad_name(row->probe);
     _cleanup_free_ char *denied = name ? probe_denied_by(ctx->conf, "fingerprint", name) : NULL;
     uint64_t from = clock_boot_ns();
     int r = 0;
@@ -241,7 +273,7 @@ static void run_row(const struct probe *row, struct probe_ctx *ctx, struct outpu
     if (denied)
         fp_why(fp, "allowed", "client.options", WHY_SKIPPED, denied, "");
     else
-        r = row->run(ctx, fp);
+        r = row->probe->run(ctx, fp);
     if (r < 0 && fp->ok)
         (void)fp_fail(fp, r, "%s", row->name);
     fp->took_us = (int64_t)((clock_boot_ns() - from) / NSEC_PER_USEC);
@@ -256,12 +288,12 @@ static int run_rows(const struct options *o, const struct probe_conf *conf)
         .conf = conf,
         .euid = geteuid(),
         .trace = !o->json && str_eq(o->conf, "-"),
-        .emit = put_result,
-        .arg = &out,
     };
 
-    for (size_t i = 0; i < o->n_rows && !out.broken; i++)
-        run_row(o->rows[i], &ctx, &out);
+    for (size_t i = 0; i < o->n_rows && !out.broken; i++) {
+        ctx.volume = o->rows[i].volume;
+        run_row(&o->rows[i], &ctx, &out);
+    }
     if (o->json)
         put(&out, out.any ? "\n]\n" : "[]\n", 3);
     return out.broken ? EXIT_FAILED : EXIT_OK;

@@ -372,10 +372,10 @@ class HangingFiles:
     """A file system whose root folder does not answer: a request that its server has taken and does not reply to cannot be
     taken back, so that whoever asked is beyond every signal.  As a dead NFS server looks from here."""
 
-    def __init__(self):
+    def __init__(self, hang=True):
         self.fd = os.open('/dev/fuse', os.O_RDWR)
         self.lock = threading.Lock()
-        self.hang = True
+        self.hang = hang
         self.waiting = []
         self.seen = 0
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -431,45 +431,84 @@ class HangingFiles:
         os.close(self.fd)
 
 
+def fuse_mount(files, target):
+    """the prefix that mounts it where only the program sees it"""
+    return in_namespace('server:/export', target, 'fuse.nfs', f'fd={files.fd},rootmode=40000,user_id=0,group_id=0', files.fd)
+
+
 class HungFileSystem(IsolationCase):
-    def test_host_volume_on_a_dead_file_system(self):
+    def hanging_files(self, hang=True):
         if not os.path.exists('/dev/fuse'):
             # NFS is what is left to hang on, and there is none here: say so
             self.fail('/dev/fuse is needed: mknod /dev/fuse c 10 229')
-        srv = self.start_server()
-        files = HangingFiles()
+        files = HangingFiles(hang)
         self.addCleanup(files.close)
-        mount = os.path.join(self.tmpdir(), 'dead')
-        os.mkdir(mount)
+        return files, self.tmpdir()
+
+    def names(self, lab):
+        return [p['Name'] for p in get_json(lab.http, '/v1/agent/fingerprint')['Probes'] if p['Class'] == 'each']
+
+    def test_one_dead_host_volume_takes_no_other_along(self):
+        srv = self.start_server()
+        dead, dead_mount = self.hanging_files()
+        live, live_mount = self.hanging_files(hang=False)
+        local = os.path.join(self.tmpdir(), 'local')
+        os.mkdir(local)
+        dead_block = f'host_volume "dead" {{ path = "{dead_mount}" }}'
         lab = self.lab([srv], client=RAW_EXEC + f'''
-  host_volume "certs" {{ path = "/etc" }}
-  host_volume "dead"  {{ path = "{mount}" }}''')
-        options = f'fd={files.fd},rootmode=40000,user_id=0,group_id=0'
-        lab.start(prefix=in_namespace('server:/export', mount, 'fuse.nfs', options, files.fd), pass_fds=(files.fd,))
-        files.start()
+  {dead_block}
+  host_volume "local" {{ path = "{local}" }}
+  host_volume "live"  {{ path = "{live_mount}" }}''')
+        lab.start(prefix=fuse_mount(dead, dead_mount) + fuse_mount(live, live_mount), pass_fds=(dead.fd, live.fd))
+        dead.start()
+        live.start()
         lab.wait_api()
         node_id = lab.node_id()
+
+        def volumes():
+            return sorted(srv.node(node_id)['HostVolumes'] or {})
+
+        def told(text):
+            return text in [e['Message'] for e in srv.node(node_id)['Events']]
         self.ready(srv, node_id)
-        self.assertIn(lab.row('volumes')['State'], ('never', 'hung'))  # registered while it hangs
+        self.assertIn(lab.row('volumes:dead')['State'], ('never', 'hung'))  # registered while it hangs
+        wait_until('the other volumes', lambda: volumes() == ['live', 'local'])
         self.healthy(srv, lab)
-        row = lab.wait_row(lambda p: p['State'] == 'hung', 'volumes')
+        row = lab.wait_row(lambda p: p['State'] == 'hung', 'volumes:dead')
         self.assertIn('hangs and cannot be killed', row['Reason'])
-        self.assertIn(f'host_volume "dead": stat {mount}, on the fuse.nfs mount {mount} of server:/export', row['Reason'])
+        self.assertIn(f'host_volume "dead": stat {dead_mount}, on the fuse.nfs mount {dead_mount} of server:/export', row['Reason'])
         self.assertRegex(row['Reason'], r'state D \(disk sleep\)')
-        # the other volume is there, the dead one is not, and nothing asks a second time
-        wait_until('the other volume', lambda: 'certs' in (srv.node(node_id)['HostVolumes'] or {}))
-        self.assertNotIn('dead', srv.node(node_id)['HostVolumes'])
-        hung = lab.children()
+        self.assertIn(row['Reason'], run_cli('fingerprint', '-agent', 'dead', port=lab.http)[1])
+        self.assertEqual(self.names(lab), ['volumes:dead', 'volumes:local', 'volumes:live'])
+        hung, seen = lab.children(), dead.seen
         self.assertEqual(len(hung), 1)
-        seen = files.seen
+        # the others are looked at again while it hangs, and it is not
+        os.rmdir(local)
         lab.run_again()
-        lab.wait_row(lambda p: p['State'] == 'good' and p['AgeMs'] < 2000, 'cpu')  # all others ran again
-        time.sleep(2)
-        self.assertEqual((lab.children(), files.seen), (hung, seen))
+        wait_until('one is lost', lambda: volumes() == ['live'])
+        wait_until('that is told', lambda: told('Host volume local is not available: No such file or directory'))
+        lab.wait_row(lambda p: p['State'] == 'good' and p['TriedMs'] < 5000, 'volumes:live')
+        wait_until('only that child is left', lambda: lab.children() == hung)
+        self.assertEqual(dead.seen, seen)
+        os.mkdir(local)
+        # rows go and come with the configuration
+        with open(lab.config_path, encoding='ascii') as f:
+            text = f.read()
+        lab.write_config(text.replace(dead_block, f'host_volume "more" {{ path = "{live_mount}" }}'))
+        lab.proc.send_signal(signal.SIGHUP)
+        wait_until('what is configured now', lambda: volumes() == ['live', 'local', 'more'])
+        self.assertEqual(self.names(lab), ['volumes:more', 'volumes:local', 'volumes:live'])
+        lab.write_config(text)
+        lab.proc.send_signal(signal.SIGHUP)
+        wait_until('what was configured before', lambda: volumes() == ['live', 'local'])
+        lab.wait_row(lambda p: p['State'] == 'hung', 'volumes:dead')
+        wait_until('only that child is left', lambda: lab.children() == hung)
+        self.assertEqual(dead.seen, seen)
         self.no_beat_was_late(srv, lab)
-        files.release()
-        wait_until('the volume is back', lambda: 'dead' in (srv.node(node_id)['HostVolumes'] or {}), 30)
-        self.assertEqual(lab.row('volumes')['State'], 'good')
+        dead.release()
+        wait_until('the volume is there', lambda: volumes() == ['dead', 'live', 'local'], 30)
+        self.assertEqual(lab.row('volumes:dead')['State'], 'good')
+        wait_until('that is told', lambda: told('Host volume dead is available'))
         wait_until('children are gone', lambda: not lab.children())
         self.no_beat_was_late(srv, lab)
 

@@ -160,7 +160,7 @@ class Killed(ProgramCase):
     def event_of_its_own(self):
         def volumes_known():
             probes = get_json(self.agt.http, '/v1/agent/fingerprint')['Probes']
-            return [p for p in probes if p['Name'] == 'volumes' and p['State'] == 'good']
+            return len([p for p in probes if p['Name'].startswith('volumes:') and p['State'] == 'good']) == len(self.volumes)
 
         def own_events():
             left = (self.fact('picket-events.mp') or {}).get('Events') or []

@@ -53,7 +53,11 @@ static int setup(void **state)
     f->now = node_new();
     f->volumes = fp_new("volumes");
     f->st[DOCKER] = (struct probe_status){.name = "driver.docker", .reason = ""};
-    f->st[VOLUMES] = (struct probe_status){.name = "volumes", .fp = f->volumes, .reason = ""};
+    f->st[VOLUMES] = (struct probe_status){.name = "volumes:data",
+                                           .kind = "volumes",
+                                           .volume = "data",
+                                           .fp = f->volumes,
+                                           .reason = ""};
     *state = f;
     return 0;
 }
@@ -335,7 +339,8 @@ static void test_volume_whose_probe_hangs(void **state)
     ops_clear(&desc_host_volume, f->now->host_volumes);
     look(f);
     assert_int_equal(f->n_told, 2);
-    assert_told(f, 0, "Fingerprint", "Probe volumes does not answer: stat /srv/data, in nfs_wait");
+    assert_told(f, 0, "Fingerprint",
+                "Probe volumes:data does not answer: stat /srv/data, in nfs_wait");
     assert_told(f, 1, "Storage", "Host volume data is not available: stat /srv/data, in nfs_wait");
     pass(f, 61);
     set_probe(f, VOLUMES, PROBE_GOOD, "");
@@ -351,9 +356,29 @@ static void test_volume_that_a_reload_has_taken_away(void **state)
     set_volume(f, "data", NULL);
     look(f);
     set_volume(f, "data", "gone");
-    ops_clear(&desc_fp, f->volumes); /* no check of that name any more */
+    f->st[VOLUMES].name = "volumes:other"; /* no row of that name any more */
+    f->st[VOLUMES].volume = "other";
     look(f);
     assert_int_equal(f->n_told, 0);
+    set_volume(f, "data", NULL); /* and it comes back: the first report about it */
+    f->st[VOLUMES].name = "volumes:data";
+    f->st[VOLUMES].volume = "data";
+    look(f);
+    assert_int_equal(f->n_told, 0);
+}
+
+/* a new path: nothing is known of it yet */
+static void test_volume_that_a_reload_has_moved(void **state)
+{
+    struct fixture *f = *state;
+
+    set_volume(f, "data", NULL);
+    look(f);
+    set_volume(f, "data", "");
+    f->st[VOLUMES].fp = NULL;
+    f->st[VOLUMES].state = PROBE_NEVER;
+    look(f);
+    assert_told(f, 0, "Storage", "Host volume data is not available: no answer yet");
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -371,6 +396,7 @@ int main(void)
         TEST(test_volume_that_was_missing_at_first),
         TEST(test_volume_whose_probe_hangs),
         TEST(test_volume_that_a_reload_has_taken_away),
+        TEST(test_volume_that_a_reload_has_moved),
     };
 
     return cmocka_run_group_tests_name("agent/notice", tests, NULL, NULL);

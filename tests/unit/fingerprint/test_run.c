@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "base/vec.h"
 #include "codec/mp.h"
 #include "fingerprint/run.h"
 #include "tests/support/probe_ctx.h"
@@ -174,7 +175,7 @@ static void start(struct world *w)
                                .arg = w};
 
     w->run = probe_run_new(&o);
-    assert_int_equal(probe_run_count(w->run), w->n);
+    w->firsts = 0;
     probe_run_start(w->run);
 }
 
@@ -231,7 +232,7 @@ static void check(struct world *w, size_t i, enum probe_state state, const char 
     }
     assert_non_null(st.fp);
     assert_string_equal(str_or_empty(strmap_get(&st.fp->attributes, key)), value);
-    assert_int_equal(st.stale, state != PROBE_GOOD && !st.fp->partial);
+    assert_int_equal(st.stale, state != PROBE_GOOD);
 }
 
 static void three_rows(struct world *w, enum probe_class class)
@@ -540,11 +541,11 @@ static void test_run_too_much_output(void **state)
     add_row(w, "a", PROBE_SLOW, LONG_MS, 0);
     memset(value, 'x', 500000);
     fp_set(fp, "a.value", value, "test");
-    fp->partial = true;
+    w->rows[0].output_kb = 64;
     put_record(w, "a.rec", fp);
-    put_script(w, "while :; do cat $D/a.rec; done");
+    put_script(w, CAT_ALL);
     first_round(w);
-    check(w, 0, PROBE_FAILED, value, "wrote more than 2097152 bytes");
+    check(w, 0, PROBE_FAILED, NULL, "wrote more than 65536 bytes");
 }
 
 /* the sum of the rows' ceilings */
@@ -736,29 +737,176 @@ static void test_run_keeps_the_last_good_result_as_stale(void **state)
     check(w, 0, PROBE_GOOD, "2", "");
 }
 
-/* the partial record counts when the rest hangs, but not against an older whole one */
-static void test_run_partial_result_counts_when_there_is_nothing_else(void **state)
+/* --- a row for each host volume --- */
+
+enum { VOLUMES_MS = 1000 };
+
+static void add_volume(struct probe_conf *c, const char *name, const char *path)
+{
+    struct probe_volume *v = vec_add(&c->volumes, &c->n_volumes);
+
+    v->name = xstrdup(name);
+    v->path = xstrdup(path);
+}
+
+/* "a" and volumes x, y, z, all of which answer; those of bad hang */
+static void volumes_world(struct world *w, const char *bad)
+{
+    _cleanup_free_ char *script =
+        xasprintf("for n; do case $n in %s) exec sleep 60;; esac; cat $D/$n.rec; done", bad);
+
+    add_row(w, "a", PROBE_FAST, LONG_MS, 0);
+    add_row(w, "v", PROBE_EACH, VOLUMES_MS, 0);
+    add_volume(&w->conf, "x", "/x");
+    add_volume(&w->conf, "y", "/y");
+    add_volume(&w->conf, "z", "/z");
+    put_good(w, "a", "1");
+    put_good(w, "v:x", "2");
+    put_good(w, "v:y", "3");
+    put_good(w, "v:z", "4");
+    put_good(w, "v:new", "5");
+    put_script(w, script);
+}
+
+static struct probe_status status_of(struct world *w, const char *name)
+{
+    struct probe_status st = {0};
+
+    for (size_t i = 0; i < probe_run_count(w->run); i++) {
+        probe_run_status(w->run, i, &st);
+        if (str_eq(st.name, name))
+            return st;
+    }
+    fail_msg("no row %s", name);
+    return st;
+}
+
+static void turn_until_state(struct world *w, const char *name, enum probe_state state)
+{
+    uint64_t end = clock_boot_ns() + LONG_NS;
+
+    while (status_of(w, name).state != state && clock_boot_ns() < end)
+        assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0);
+    assert_int_equal(status_of(w, name).state, state);
+}
+
+static void test_run_volumes_share_a_child_that_is_not_the_fast_ones(void **state)
 {
     struct world *w = world_of(state);
-    _cleanup_fp_ struct fp *fp = fp_new("a");
     struct probe_status st;
 
-    add_row(w, "a", PROBE_SLOW, SHORT_MS, 1);
-    fp_set(fp, "a.value", "half", "test");
-    fp->partial = true;
-    put_record(w, "half.rec", fp);
-    put_good(w, "a", "whole");
-    put_script(w, "cat $D/half.rec; exec sleep 60");
+    volumes_world(w, "none");
     first_round(w);
-    check(w, 0, PROBE_TIMEOUT, "half", "no answer");
-    put_script(w, "cat $D/half.rec $D/a.rec");
-    turn_until_changes(w, 0, 2);
-    check(w, 0, PROBE_GOOD, "whole", "");
-    put_script(w, "cat $D/half.rec; exec sleep 60");
-    turn_until_changes(w, 0, 3);
-    check(w, 0, PROBE_TIMEOUT, "whole", "no answer");
-    probe_run_status(w->run, 0, &st);
-    assert_true(st.stale);
+    assert_int_equal(probe_run_count(w->run), 4);
+    probe_run_status(w->run, 2, &st);
+    assert_string_equal(st.name, "v:y");
+    assert_string_equal(st.kind, "v");
+    assert_string_equal(st.volume, "y");
+    assert_int_equal(st.state, PROBE_GOOD);
+    assert_string_equal(strmap_get(&st.fp->attributes, "v:y.value"), "3");
+    assert_int_equal(starts(w), 2);
+    assert_false(probe_run_behind(w->run));
+}
+
+static void test_run_volume_that_hangs_takes_no_other_along(void **state)
+{
+    struct world *w = world_of(state);
+    struct probe_status st;
+
+    volumes_world(w, "v:x|v:z");
+    w->rows[1].deadline_ms = LONG_MS;
+    start(w);
+    turn_until_state(w, "v:y", PROBE_GOOD);
+    assert_int_equal(status_of(w, "v:x").state, PROBE_NEVER);
+    assert_int_equal(w->firsts, 0);
+    w->run = probe_run_free(w->run);
+    w->rows[1].deadline_ms = VOLUMES_MS;
+    first_round(w);
+    st = status_of(w, "v:x");
+    assert_int_equal(st.state, PROBE_TIMEOUT);
+    assert_non_null(strstr(st.reason, "no answer within 1000 ms"));
+    assert_int_equal(status_of(w, "v:z").state, PROBE_TIMEOUT);
+    assert_int_equal(status_of(w, "v:y").state, PROBE_GOOD);
+    put_script(w, CAT_ALL);
+    turn_until_state(w, "v:x", PROBE_GOOD);
+    turn_until_state(w, "v:z", PROBE_GOOD);
+}
+
+static void test_run_volumes_come_and_go_with_the_configuration(void **state)
+{
+    struct world *w = world_of(state);
+
+    volumes_world(w, "none");
+    first_round(w);
+    add_volume(&w->conf2, "new", "/new");
+    add_volume(&w->conf2, "new", "/twice");
+    add_volume(&w->conf2, "z", "/z");
+    add_volume(&w->conf2, "y", "/other/path");
+    probe_run_set_conf(w->run, &w->conf2);
+    assert_int_equal(probe_run_count(w->run), 4);
+    assert_true(probe_run_behind(w->run));
+    assert_int_equal(status_of(w, "v:z").state, PROBE_GOOD); /* still */
+    assert_int_equal(status_of(w, "v:y").state, PROBE_NEVER);
+    assert_int_equal(status_of(w, "v:new").state, PROBE_NEVER);
+    turn_until_state(w, "v:new", PROBE_GOOD);
+    turn_until_state(w, "v:y", PROBE_GOOD);
+    while (probe_run_behind(w->run))
+        turn_for(w, 10 * NSEC_PER_MSEC);
+    probe_run_set_conf(w->run, &w->conf);
+    probe_run_set_conf(w->run, &w->conf2); /* while children run */
+    while (probe_run_behind(w->run))
+        turn_for(w, 10 * NSEC_PER_MSEC);
+    assert_int_equal(status_of(w, "v:y").state, PROBE_GOOD);
+}
+
+static void test_run_volume_that_moves_leaves_what_hangs_behind(void **state)
+{
+    struct world *w = world_of(state);
+
+    volumes_world(w, "v:x");
+    w->rows[1].deadline_ms = LONG_MS;
+    start(w);
+    turn_until_state(w, "v:z", PROBE_GOOD);
+    put_script(w, CAT_ALL);
+    add_volume(&w->conf2, "x", "/elsewhere");
+    probe_run_set_conf(w->run, &w->conf2);
+    turn_until_state(w, "v:x", PROBE_GOOD);
+    assert_int_equal(probe_run_count(w->run), 2);
+    probe_run_set_conf(w->run,
+                       &w->conf); /* and back: that child still hangs, no other is started */
+    turn_until_state(w, "v:z", PROBE_GOOD);
+    turn_for(w, 500 * NSEC_PER_MSEC);
+    assert_int_equal(status_of(w, "v:x").state, PROBE_NEVER);
+    assert_true(probe_run_behind(w->run));
+}
+
+static void test_run_no_volumes_and_nothing_else(void **state)
+{
+    struct world *w = world_of(state);
+
+    add_row(w, "v", PROBE_EACH, VOLUMES_MS, 0);
+    put_script(w, CAT_ALL);
+    first_round(w);
+    assert_int_equal(probe_run_count(w->run), 0);
+    assert_int_equal(starts(w), 0);
+}
+
+static void test_run_children_that_hang_on_volumes_have_a_ceiling(void **state)
+{
+    struct world *w = world_of(state);
+    char name[16];
+
+    add_row(w, "v", PROBE_EACH, 10 * LONG_MS, 0);
+    for (int i = 0; i < 66; i++) {
+        (void)snprintf(name, sizeof(name), "%d", i);
+        add_volume(&w->conf, name, "/x");
+    }
+    put_script(w, "exec sleep 60");
+    start(w);
+    turn_until_state(w, "v:65", PROBE_TIMEOUT);
+    assert_string_equal(status_of(w, "v:64").reason, "not asked: too many others hang");
+    assert_int_equal(status_of(w, "v:63").state, PROBE_NEVER);
+    assert_int_equal(starts(w), 64);
 }
 
 /* --- a child that cannot be killed --- */
@@ -870,7 +1018,12 @@ int main(void)
         T(test_run_row_that_starts_many_processes_times_out),
         T(test_run_a_dead_program_does_not_use_up_every_deadline),
         T(test_run_keeps_the_last_good_result_as_stale),
-        T(test_run_partial_result_counts_when_there_is_nothing_else),
+        T(test_run_volumes_share_a_child_that_is_not_the_fast_ones),
+        T(test_run_volume_that_hangs_takes_no_other_along),
+        T(test_run_volumes_come_and_go_with_the_configuration),
+        T(test_run_volume_that_moves_leaves_what_hangs_behind),
+        T(test_run_no_volumes_and_nothing_else),
+        T(test_run_children_that_hang_on_volumes_have_a_ceiling),
         T(test_run_hung_child_is_not_started_again),
         T(test_run_free_in_the_middle_of_everything),
     };

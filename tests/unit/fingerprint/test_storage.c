@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -256,42 +257,24 @@ static void test_volumes_that_are_not_are_told(void **state)
     ops_clear(&desc_probe_conf, &c);
 }
 
-struct emitted {
-    int times;
-    size_t volumes;
-    bool partial;
-};
-
-static void on_emit(void *arg, const struct fp *fp)
+/* one volume of the row, as each is asked for by itself */
+static void test_volumes_one_at_a_time(void **state)
 {
-    struct emitted *e = arg;
-
-    e->times++;
-    e->volumes = fp->n_host_volumes;
-    e->partial = fp->partial;
-}
-
-static void test_volumes_of_other_machines_come_last(void **state)
-{
-    _cleanup_free_ char *root = probe_root();
     struct probe_conf c = {0};
-    struct emitted seen = {0};
-    struct probe_ctx ctx = {.root = root, .conf = &c, .emit = on_emit, .arg = &seen};
-    _cleanup_fp_ struct fp *fp = fp_new("volumes");
+    struct probe_ctx ctx = {.root = "", .conf = &c, .volume = "b"};
+    _cleanup_fp_ struct fp *fp = fp_new("volumes:b"), *none = fp_new("volumes:d");
 
     (void)state;
-    probe_put(root, "proc/self/mountinfo",
-              "28 1 8:2 / / rw - ext4 /dev/sda2 rw\n29 28 0:50 / /mnt/nfs rw - nfs4 h:/e rw\n");
-    probe_put(root, "mnt/nfs/a/x", "");
-    probe_put(root, "srv/b/x", "");
-    add_volume(&c, "remote", "/mnt/nfs/a", false);
-    add_volume(&c, "here", "/srv/b", false);
+    add_volume(&c, "a", "/", false);
+    add_volume(&c, "b", "/nonexistent/zz", false);
+    add_volume(&c, "c", "/", false);
     assert_int_equal(probe_volumes.run(&ctx, fp), 0);
-    assert_int_equal(seen.times, 1);
-    assert_true(seen.partial);
-    assert_int_equal(seen.volumes, 1);
-    assert_false(fp->partial);
-    assert_int_equal(fp->n_host_volumes, 2);
+    assert_int_equal(fp->n_host_volumes, 0);
+    assert_int_equal(fp->n_whys, 1);
+    assert_string_equal(probe_why(fp, "host_volume.b")->found, "No such file or directory");
+    ctx.volume = "d";
+    assert_int_equal(probe_volumes.run(&ctx, none), -ENOENT);
+    assert_false(none->ok);
     ops_clear(&desc_probe_conf, &c);
 }
 
@@ -311,7 +294,7 @@ int main(void)
         cmocka_unit_test(test_storage_without_any_folder),
         cmocka_unit_test(test_volumes_that_are_there_are_published),
         cmocka_unit_test(test_volumes_that_are_not_are_told),
-        cmocka_unit_test(test_volumes_of_other_machines_come_last),
+        cmocka_unit_test(test_volumes_one_at_a_time),
     };
 
     return cmocka_run_group_tests_name("fingerprint/storage", tests, NULL, NULL);
