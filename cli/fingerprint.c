@@ -132,6 +132,8 @@ static int ask_agent(const struct invocation *in)
     v.n = agent.n_probes;
     v.flapping = agent.flapping;
     v.n_flapping = agent.n_flapping;
+    v.beats = agent.beats;
+    v.n_beats = agent.n_beats;
     return show(&v, o, in->args, in->n_args);
 }
 

@@ -55,7 +55,20 @@ static const struct field probe_fields[] = {
 static DESC(desc_probe, T, probe_fields);
 #undef T
 
+#define T struct fp_beat
+static const struct field beat_fields[] = {
+    {"Due",    STR(due)    },
+    {"LateMs", I64(late_ms)},
+    {"Server", STR(server) },
+    {"Steps",  STRVEC(steps, n_steps)},
+    {"TookMs",        I64(took_ms)            },
+};
+static DESC(desc_beat, T, beat_fields);
+#undef T
+
 struct seen_fingerprint {
+    struct fp_beat *beats;
+    size_t n_beats;
     char *node_id;
     struct seen_probe *probes;
     size_t n_probes;
@@ -64,9 +77,10 @@ struct seen_fingerprint {
 };
 #define T struct seen_fingerprint
 static const struct field fingerprint_fields[] = {
+    {"Beats",       VEC(beats,       n_beats,     desc_beat)},
     {"Flapping",    STRVEC(flapping, n_flapping)},
-    {        "NodeID", STR(node_id)               },
-    { "Probes",  VEC(probes,                 n_probes,     desc_probe)},
+    {"NodeID", STR(node_id)               },
+    {"Probes",  VEC(probes,                 n_probes,     desc_probe)          },
 };
 static DESC(desc_fingerprint, T, fingerprint_fields);
 #undef T
@@ -143,6 +157,9 @@ void fp_agent_done(struct fp_agent *a)
     free(a->probes);
     free(a->node_id);
     strv_done(&a->flapping, &a->n_flapping);
+    for (size_t i = 0; i < a->n_beats; i++)
+        ops_clear(&desc_beat, &a->beats[i]);
+    free(a->beats);
     *a = (struct fp_agent){0};
 }
 
@@ -161,6 +178,9 @@ int fp_agent_get(struct client *c, uint64_t now_ns, struct fp_agent *ret, struct
     ret->flapping = steal_ptr(&seen.flapping);
     ret->n_flapping = seen.n_flapping;
     seen.n_flapping = 0;
+    ret->beats = steal_ptr(&seen.beats);
+    ret->n_beats = seen.n_beats;
+    seen.n_beats = 0;
     ops_clear(&desc_fingerprint, &seen);
     return 0;
 }

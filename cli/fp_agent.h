@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/client.h"
+#include "cli/fp_view.h"
 #include "fingerprint/run.h"
 
 struct fp_agent {
@@ -10,6 +11,8 @@ struct fp_agent {
     size_t n_probes;
     char **flapping;
     size_t n_flapping;
+    struct fp_beat *beats; /* the newest first; owned with all in them */
+    size_t n_beats;
 };
 void fp_agent_done(struct fp_agent *a);
 /* now_ns: what the ages of the answer are subtracted from.  Negative: nothing to release. */

@@ -94,13 +94,10 @@ static void show_probes(const struct fp_view *v, struct buf *out)
     table_done(&t);
 }
 
-void fp_view_show(const struct fp_view *v, struct buf *out)
+static void show_flapping(const struct fp_view *v, struct buf *out)
 {
     struct table t;
 
-    show_attributes(v, out);
-    show_drivers(v, out);
-    show_probes(v, out);
     if (v->n_flapping == 0)
         return;
     buf_add_byte(out, '\n');
@@ -109,6 +106,40 @@ void fp_view_show(const struct fp_view *v, struct buf *out)
         table_cell(&t, v->flapping[i]);
     table_print(&t, out);
     table_done(&t);
+}
+
+static void show_beats(const struct fp_view *v, struct buf *out)
+{
+    struct table t;
+
+    if (v->n_beats == 0)
+        return;
+    buf_add_byte(out, '\n');
+    table_init(&t, "Heartbeat Due|Late|Time|Server|Steps");
+    for (size_t i = 0; i < v->n_beats; i++) {
+        _cleanup_buf_ struct buf steps = BUF_INIT(OUTPUT_MAX);
+        const struct fp_beat *b = &v->beats[i];
+
+        for (size_t k = 0; k < b->n_steps; k++)
+            buf_printf(&steps, "%s%s", k ? "; " : "", str_or_empty(b->steps[k]));
+
+        table_cell(&t, b->due);
+        table_cellf(&t, "%lld ms", (long long)b->late_ms);
+        table_cellf(&t, "%lld ms", (long long)b->took_ms);
+        table_cell(&t, b->server);
+        table_cell(&t, buf_str(&steps));
+    }
+    table_print(&t, out);
+    table_done(&t);
+}
+
+void fp_view_show(const struct fp_view *v, struct buf *out)
+{
+    show_attributes(v, out);
+    show_drivers(v, out);
+    show_probes(v, out);
+    show_flapping(v, out);
+    show_beats(v, out);
 }
 
 /* --- explanations --- */

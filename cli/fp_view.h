@@ -4,6 +4,15 @@
 #include "base/buf.h"
 #include "fingerprint/run.h"
 
+/* a heartbeat that is over */
+struct fp_beat {
+    char *due; /* RFC 3339 */
+    char *server;
+    int64_t late_ms, took_ms;
+    char **steps; /* what happened until it was answered, with the time that it took */
+    size_t n_steps;
+};
+
 struct fp_view {
     const struct probe_status *v; /* borrowed */
     size_t n;
@@ -11,9 +20,11 @@ struct fp_view {
     uint64_t now_ns;       /* on the clock of their fp_at_ns */
     char *const *flapping; /* facts that change again and again */
     size_t n_flapping;
+    const struct fp_beat *beats; /* the newest first; borrowed */
+    size_t n_beats;
 };
 
-/* attributes, drivers, probes, flapping facts */
+/* attributes, drivers, probes, flapping facts, heartbeats */
 void fp_view_show(const struct fp_view *v, struct buf *out);
 /* Each probe's checks, and where each value was read: of all, or of those that a name is about (a
  * probe, an attribute, a driver, a volume, a check). */

@@ -125,7 +125,10 @@ static void test_operator_commands_without_an_agent(void **state)
 
 static const struct canned_answer fingerprint_answers[] = {
     {"/v1/agent/fingerprint", 200,
-     "{\"Flapping\":[\"Attributes.os.version\"],\"NodeID\":\"f7\",\"Probes\":["
+     "{\"Beats\":[{\"Due\":\"2026-05-04T03:02:11.5Z\",\"LateMs\":0,\"Server\":\"10.0.0.1:4647\","
+     "\"Steps\":[],\"TookMs\":3},{\"Due\":\"2026-05-04T03:02:01Z\",\"LateMs\":7100,\"Server\":\"\","
+     "\"Steps\":[\"10.0.0.1:4647 no answer 6.0 s\",\"10.0.0.2:4647 connect 1.1 s\"],"
+     "\"TookMs\":7100}],\"Flapping\":[\"Attributes.os.version\"],\"NodeID\":\"f7\",\"Probes\":["
      "{\"Name\":\"host\",\"Class\":\"fast\",\"State\":\"good\",\"Stale\":false,\"Reason\":\"\","
      "\"TookUs\":1500,\"AgeMs\":65000,\"Attributes\":{\"kernel.name\":\"linux\",\"os.name\":"
      "\"debian\"},\"Local\":{\"host.boot\":\"5\"},\"Links\":{},\"Sources\":{\"kernel.name\":"
@@ -163,10 +166,14 @@ static void test_fingerprint_shows_what_an_agent_knows(void **state)
                                "docker   hung    1h0m0s, stale  5000.0 ms  waits for connect\n"
                                "volumes  failed  no values      0.0 ms     exit 1\n\n"
                                "Flapping Fact\n"
-                               "Attributes.os.version\n");
+                               "Attributes.os.version\n\n"
+                               "Heartbeat Due           Late     Time     Server         Steps\n"
+                               "2026-05-04T03:02:11.5Z  0 ms     3 ms     10.0.0.1:4647  <none>\n"
+                               "2026-05-04T03:02:01Z    7100 ms  7100 ms  <none>         "
+                               "10.0.0.1:4647 no answer 6.0 s; 10.0.0.2:4647 connect 1.1 s\n");
     assert_int_equal(c.status, 0);
     run(&c, "fingerprint", "-agent", "-json");
-    assert_true(str_starts(c.out, "{\n    \"Flapping\": [\n"));
+    assert_true(str_starts(c.out, "{\n    \"Beats\": [\n"));
     stop(&s);
 }
 
