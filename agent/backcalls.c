@@ -54,15 +54,22 @@ static int check_node(const struct backcalls *b, const char *node_id, struct err
     return err_set_status(e, -ENOENT, 404, TEXT_UNKNOWN_NODE, node_id);
 }
 
+/* statistics of the host, for a request that means this node; -EINPROGRESS */
+static int stats_for(const struct back *c, const char *node_id, const struct host_stats **ret,
+                     struct err *e)
+{
+    int r = check_node(c->b, node_id, e);
+
+    return r < 0 ? r : stats_get(c->b->stats, &c->wait->stats, ret);
+}
+
 static int client_stats(const struct back *c, struct err *e)
 {
     const struct node_specific_request *q = c->request;
     struct client_stats_response *ret = c->reply;
     const struct host_stats *s;
-    int r = check_node(c->b, q->node_id, e);
+    int r = stats_for(c, q->node_id, &s, e);
 
-    if (r == 0)
-        r = stats_get(c->b->stats, &c->wait->stats, &s);
     if (r < 0)
         return r;
     ret->host_stats = xnew0(struct host_stats);
@@ -144,10 +151,8 @@ static int agent_host(const struct back *c, struct err *e)
     const struct host_data_request *q = c->request;
     struct host_data_response *ret = c->reply;
     const struct host_stats *s;
-    int r = check_node(c->b, q->node_id, e);
+    int r = stats_for(c, q->node_id, &s, e);
 
-    if (r == 0)
-        r = stats_get(c->b->stats, &c->wait->stats, &s);
     if (r < 0)
         return r;
     ret->agent_id = xstrdup(c->b->o.node_id);

@@ -34,20 +34,6 @@ struct read_opts {
     bool json;
 };
 
-static void show_map(const char *heading, const struct strmap *m, struct buf *out)
-{
-    struct table t;
-
-    buf_printf(out, "%s\n", heading);
-    table_init_pairs(&t);
-    for (size_t i = 0; i < m->n; i++)
-        table_pair(&t, m->items[i].key, m->items[i].value);
-    if (m->n == 0)
-        buf_add_byte(out, '\n');
-    table_print(&t, out);
-    table_done(&t);
-}
-
 static void show_meta(const struct node_meta_response *m, struct buf *out)
 {
     struct strmap dynamic _cleanup_strmap_ = {0};
@@ -55,11 +41,11 @@ static void show_meta(const struct node_meta_response *m, struct buf *out)
     for (size_t i = 0; i < m->dynamic.n; i++)
         strmap_set(&dynamic, m->dynamic.items[i].key,
                    m->dynamic.items[i].value ? m->dynamic.items[i].value : "<unset>");
-    show_map("All Meta", &m->meta, out);
+    table_map("All Meta", &m->meta, out);
     buf_add_byte(out, '\n');
-    show_map("Dynamic Meta", &dynamic, out);
+    table_map("Dynamic Meta", &dynamic, out);
     buf_add_byte(out, '\n');
-    show_map("Static Meta", &m->static_, out);
+    table_map("Static Meta", &m->static_, out);
 }
 
 static int read_meta(struct client *c, const struct read_opts *o, const char *target, struct err *e)

@@ -323,20 +323,6 @@ static void show_allocs(const struct node_detail *d, struct buf *out)
     table_done(&t);
 }
 
-static void show_map(const char *heading, const struct strmap *m, struct buf *out)
-{
-    struct table t;
-
-    buf_printf(out, "\n%s\n", heading);
-    table_init_pairs(&t);
-    for (size_t i = 0; i < m->n; i++)
-        table_pair(&t, m->items[i].key, m->items[i].value);
-    if (m->n == 0)
-        buf_add_byte(out, '\n');
-    table_print(&t, out);
-    table_done(&t);
-}
-
 void view_node(const struct node_detail *d, struct buf *out)
 {
     const struct node *n = d->node;
@@ -355,7 +341,7 @@ void view_node(const struct node_detail *d, struct buf *out)
     }
     show_allocs(d, out);
     if (d->verbose && !d->is_short) {
-        show_map("Attributes", &n->attributes, out);
-        show_map("Meta", &n->meta, out);
+        table_map("\nAttributes", &n->attributes, out);
+        table_map("\nMeta", &n->meta, out);
     }
 }

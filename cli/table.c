@@ -107,6 +107,20 @@ void table_print(const struct table *t, struct buf *out)
     }
 }
 
+void table_map(const char *heading, const struct strmap *m, struct buf *out)
+{
+    struct table t;
+
+    buf_printf(out, "%s\n", heading);
+    table_init_pairs(&t);
+    for (size_t i = 0; i < m->n; i++)
+        table_pair(&t, m->items[i].key, m->items[i].value);
+    if (m->n == 0)
+        buf_add_byte(out, '\n');
+    table_print(&t, out);
+    table_done(&t);
+}
+
 void format_ibytes(uint64_t bytes, char ret[32])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/map.h"
 
 enum { TABLE_COLUMNS_MAX = 16 };
 
@@ -26,6 +27,8 @@ void table_pair(struct table *t, const char *name, const char *value);
 void table_pairf(struct table *t, const char *name, const char *fmt, ...) _printf_(3, 4);
 /* appends the lines; the last column is not padded; widths count characters */
 void table_print(const struct table *t, struct buf *out);
+/* a heading and the pairs of a map, or an empty line when it has none */
+void table_map(const char *heading, const struct strmap *m, struct buf *out);
 
 /* "600 MiB", "1.5 GiB", "0 B" as go-humanize writes it */
 void format_ibytes(uint64_t bytes, char ret[32]);
