@@ -33,7 +33,8 @@ struct rpc_stream *rpc_stream_open(struct rpc_session *s, const char *method, co
 size_t rpc_stream_room(const struct rpc_stream *s);
 /* -ENOBUFS: there is less room.  An object larger than RPC_STREAM_MAX goes when nothing waits. */
 int rpc_stream_write(struct rpc_stream *s, const void *object, size_t n) _must_check_;
-/* no on_object, and no end, until it is resumed: what still comes is one window at most */
+/* No on_object, and not the peer's end, until it is resumed: what still comes is one window at
+ * most. A failure is told all the same. */
 void rpc_stream_pause(struct rpc_stream *s, bool paused);
 /* closes behind what was written; no callback comes after it; NULL-safe, returns NULL */
 struct rpc_stream *rpc_stream_close(struct rpc_stream *take_s);

@@ -75,7 +75,6 @@ struct yamux_stream {
     bool unaccepted; /* the peer's */
     bool fin_wanted, fin_sent, fin_seen;
     bool released;
-    bool drain_told;
 };
 
 void yamux_unref(struct yamux *y);
