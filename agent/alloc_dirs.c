@@ -10,15 +10,42 @@
 enum {
     WAITING_MAX = 4096, /* more are left to the one who looks after the disk */
     AGAIN_SEC = 300,
+    MAKE_AGAIN_SEC = 15,
 };
 
 struct alloc_dirs {
     char *probe_path, *alloc_dir;
     char **ids; /* the last one is being deleted */
     size_t n_ids;
-    struct job job;
-    struct timer again;
+    struct job job, make;
+    struct timer again, make_again;
+    bool cannot; /* make the folder for all of them; said so */
 };
+
+/* --- the folder for all of them --- */
+
+static void on_made(void *arg, int r, const char *text)
+{
+    struct alloc_dirs *d = arg;
+
+    if (r < 0 && !d->cannot)
+        (void)log_warn(0, "the folder for allocations cannot be made yet",
+                       KV("alloc_dir", d->alloc_dir), KV("error", text));
+    else if (r == 0 && d->cannot)
+        log_info("the folder for allocations is there", KV("alloc_dir", d->alloc_dir));
+    d->cannot = r < 0;
+    if (r < 0)
+        timer_set(&d->make_again, MAKE_AGAIN_SEC * NSEC_PER_SEC);
+}
+
+static void make(void *arg)
+{
+    struct alloc_dirs *d = arg;
+
+    job_make_folder(&d->make, d->alloc_dir, on_made);
+}
+
+/* --- those of collected allocations --- */
 
 static void on_deleted(void *arg, int r, const char *text, const struct answer_delete *answer);
 
@@ -83,7 +110,10 @@ struct alloc_dirs *alloc_dirs_new(struct loop *l, const char *probe_path, const 
     d->probe_path = xstrdup(probe_path);
     d->alloc_dir = xstrdup(alloc_dir);
     job_init(&d->job, l, d->probe_path, d);
+    job_init(&d->make, l, d->probe_path, d);
     timer_init(l, &d->again, "folders of allocations", delete_next, d);
+    timer_init(l, &d->make_again, "folder for allocations", make, d);
+    timer_set(&d->make_again, 0); /* the loop may not run yet */
     return d;
 }
 
@@ -92,7 +122,9 @@ struct alloc_dirs *alloc_dirs_free(struct alloc_dirs *d)
     if (!d)
         return NULL;
     timer_stop(&d->again);
+    timer_stop(&d->make_again);
     job_done(&d->job);
+    job_done(&d->make);
     strv_done(&d->ids, &d->n_ids);
     free(d->probe_path);
     free(d->alloc_dir);

@@ -8,7 +8,8 @@
 
 struct alloc_dirs;
 
-/* both texts are copied; folders are alloc_dir/<id> */
+/* Both texts are copied; folders are alloc_dir/<id>.  Makes alloc_dir itself, in a child as well:
+ * as often as it takes, with a line on the log when it cannot be made. */
 struct alloc_dirs *alloc_dirs_new(struct loop *l, const char *probe_path, const char *alloc_dir);
 struct alloc_dirs *alloc_dirs_free(struct alloc_dirs *d);
 DEFINE_CLEANUP(struct alloc_dirs, alloc_dirs_free)

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/str.h"
+#include "base/vec.h"
 #include "codec/js.h"
 #include "codec/mp.h"
 #include "codec/ops.h"
@@ -14,6 +15,8 @@ enum {
     LOOK_UP_SEC = 10,
     READ_SEC = 10,
     DELETE_SEC = 600,
+    FOLDER_SEC = 10,
+    DISKS_SEC = 2,
     TEXT_MAX = 640,
     STEP_MAX = 250,
     MEMORY_MB = 256, /* name services map their caches */
@@ -39,18 +42,19 @@ static void explain(const struct job *j, enum proc_end how, int status, const ch
                     struct buf *ret)
 {
     _cleanup_free_ char *copy = xstrdup(tail);
-    const char *said = str_trim(copy), *wait = proc_wait_text(j->proc), *last;
+    const char *said = str_trim(copy), *wait = proc_wait_text(j->proc);
     static const char own_name[] = "picket-probe: ";
 
+    if (strrchr(said, '\n')) /* steps come before the last word */
+        said = strrchr(said, '\n') + 1;
     if (str_starts(said, own_name))
         said += sizeof(own_name) - 1;
     switch (how) {
     case PROC_TIMED_OUT:
     case PROC_HUNG:
         buf_printf(ret, "no answer in %llu s", (unsigned long long)(j->deadline_ns / NSEC_PER_SEC));
-        last = strrchr(said, '\n') ? strrchr(said, '\n') + 1 : said;
-        if (*last)
-            buf_printf(ret, "; last step: %.*s", STEP_MAX, last);
+        if (*said)
+            buf_printf(ret, "; last step: %.*s", STEP_MAX, said);
         if (*wait)
             buf_printf(ret, " (%.250s)", wait);
         break;
@@ -197,6 +201,27 @@ static void take_files(struct job *j, int r, const char *text)
     ops_clear(&desc_conf_files, &files);
 }
 
+/* one record for each file system; the last may have been cut off */
+static void take_disks(struct job *j, int r, const char *text)
+{
+    struct mp_frame frame = {0};
+    struct host_disk_stats *v = NULL;
+    struct err e = {0};
+    size_t n = 0, len;
+
+    while (mp_frame(&frame, j->out.p, j->out.len, PROBE_RECORD_MAX, &len) == 0) {
+        struct host_disk_stats one = {0};
+
+        if (mp_decode(&desc_host_disk_stats, j->out.p, len, &one, &e) < 0)
+            ops_clear(&desc_host_disk_stats, &one);
+        else
+            *vec_add(&v, &n) = one;
+        buf_drop(&j->out, len);
+        frame = (struct mp_frame){0};
+    }
+    j->on_disks(j->arg, r, text, v, n);
+}
+
 /* --- the outside --- */
 
 void job_init(struct job *j, struct loop *l, const char *probe_path, void *arg)
@@ -252,4 +277,20 @@ void job_read_config(struct job *j, const char *const *paths, size_t n, job_file
         argv[2 + i] = paths[i];
     j->on_files = fn;
     start(j, argv, READ_SEC, JOB_FILES_MAX, take_files);
+}
+
+void job_make_folder(struct job *j, const char *path, job_text_fn *fn)
+{
+    const char *argv[] = {j->probe_path, "-make-folder", path, NULL};
+
+    j->on_text = fn;
+    start(j, argv, FOLDER_SEC, JOB_OUTPUT_MAX, take_text);
+}
+
+void job_disks(struct job *j, const char *root, const char *alloc_dir, job_disks_fn *fn)
+{
+    const char *argv[] = {j->probe_path, "-root", root, "-disks", alloc_dir, NULL};
+
+    j->on_disks = fn;
+    start(j, argv, DISKS_SEC, PROBE_RECORD_MAX, take_disks);
 }

@@ -11,6 +11,7 @@
 #include "base/proc.h"
 #include "conf/files.h"
 #include "fingerprint/answer.h"
+#include "model/rpc_client.h"
 
 struct job;
 
@@ -21,6 +22,9 @@ typedef void job_text_fn(void *arg, int r, const char *text);
 /* answer is NULL unless r is 0; text is "" then */
 typedef void job_user_fn(void *arg, int r, const char *text, const struct answer_user *answer);
 typedef void job_delete_fn(void *arg, int r, const char *text, const struct answer_delete *answer);
+/* v: what was told before it failed, too; the receiver's */
+typedef void job_disks_fn(void *arg, int r, const char *text, struct host_disk_stats *take_v,
+                          size_t n);
 typedef void job_files_fn(void *arg, int r, const char *text, const struct conf_files *answer);
 
 struct job {
@@ -39,6 +43,7 @@ struct job {
     job_user_fn *on_user;
     job_delete_fn *on_delete;
     job_files_fn *on_files;
+    job_disks_fn *on_disks;
     void *arg;
 };
 
@@ -63,3 +68,8 @@ void job_user(struct job *j, const char *who, job_user_fn *fn);
 void job_delete(struct job *j, const char *below, const char *path, job_delete_fn *fn);
 /* reads configuration files and folders (conf_files_read), within 10 s */
 void job_read_config(struct job *j, const char *const *paths, size_t n, job_files_fn *fn);
+/* makes a folder and those above it as dir_make() does, mode 0711, within 10 s; no answer */
+void job_make_folder(struct job *j, const char *path, job_text_fn *fn);
+/* usage of all file systems, that of alloc_dir without a mount point, within 2 s; root as in struct
+ * probe_ctx */
+void job_disks(struct job *j, const char *root, const char *alloc_dir, job_disks_fn *fn);

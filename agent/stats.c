@@ -3,22 +3,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/jobs.h"
 #include "agent/usage.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "codec/mp.h"
 #include "codec/ops.h"
 
 #define FRESH_NS        (1 * NSEC_PER_SEC)    /* an answer may be that old */
 #define DISKS_FRESH_NS  (5 * NSEC_PER_SEC)    /* ... and its disks that old */
 #define SAMPLE_MAX_NS   (60 * NSEC_PER_SEC)   /* older samples say nothing about now */
 #define SAMPLE_PAUSE_NS (500 * NSEC_PER_MSEC) /* between a new pair */
-#define DISKS_LIMIT_NS  (2 * NSEC_PER_SEC)    /* for all file systems */
 
 struct stats {
     struct stats_opts o;
@@ -28,12 +25,9 @@ struct stats {
     uint64_t base_ns; /* 0 = none */
     struct host_stats last;
     uint64_t last_ns, disks_ns; /* when they came; 0 = never */
-    struct proc *proc;          /* the child at work, or one that hangs; NULL = none */
-    bool hung;
+    struct job job;             /* asks the file systems */
     bool collecting;
-    struct buf out;
-    struct mp_frame frame;
-    struct host_disk_stats *found; /* by the child at work */
+    struct host_disk_stats *found;
     size_t n_found;
     char *problem;
     struct timer pause;
@@ -84,9 +78,15 @@ static void take_figures(struct stats *s)
     s->last_ns = clock_boot_ns();
 }
 
+/* a child that hangs is not waited for */
+static bool is_asking(const struct stats *s)
+{
+    return job_busy(&s->job) && !s->job.hung;
+}
+
 static void finish(struct stats *s)
 {
-    if (!s->collecting || (s->proc && !s->hung) || timer_armed(&s->pause))
+    if (!s->collecting || is_asking(s) || timer_armed(&s->pause))
         return;
     s->collecting = false;
     take_figures(s);
@@ -106,25 +106,6 @@ static void drop_found(struct stats *s)
         ops_clear(&desc_host_disk_stats, &s->found[i]);
     s->found = mem_free(s->found);
     s->n_found = 0;
-}
-
-static void on_output(void *arg, const uint8_t *p, size_t n)
-{
-    struct stats *s = arg;
-    struct err e = {0};
-    size_t len;
-
-    buf_add(&s->out, p, n);
-    while (mp_frame(&s->frame, s->out.p, s->out.len, PROBE_RECORD_MAX, &len) == 0) {
-        struct host_disk_stats one = {0};
-
-        if (mp_decode(&desc_host_disk_stats, s->out.p, len, &one, &e) < 0)
-            ops_clear(&desc_host_disk_stats, &one);
-        else
-            *vec_add(&s->found, &s->n_found) = one;
-        buf_drop(&s->out, len);
-        s->frame = (struct mp_frame){0};
-    }
 }
 
 static bool same_disk(const struct host_disk_stats *a, const struct host_disk_stats *b)
@@ -185,55 +166,23 @@ static void set_problem(struct stats *s, const char *text)
     s->problem = xstrdup(text);
 }
 
-static void on_end(void *arg, enum proc_end how, int status, const char *stderr_tail)
+static void on_disks(void *arg, int r, const char *text, struct host_disk_stats *take_v, size_t n)
 {
     struct stats *s = arg;
-    bool all = how == PROC_EXITED && status == 0;
-    _cleanup_free_ char *why = xstrdup(str_or_empty(stderr_tail));
 
-    if (all)
-        set_problem(s, "");
-    else if (how == PROC_TIMED_OUT || how == PROC_HUNG)
-        set_problem(s, *proc_wait_text(s->proc) ? proc_wait_text(s->proc) : "no answer in time");
-    else
-        set_problem(s, *str_trim(why) ? str_trim(why) : "the child that asks disks failed");
-    s->hung = how == PROC_HUNG;
-    if (!s->hung)
-        s->proc = proc_free(s->proc);
-    take_disks(s, all);
+    drop_found(s);
+    s->found = take_v;
+    s->n_found = n;
+    set_problem(s, text);
+    take_disks(s, r == 0);
     finish(s);
-}
-
-static void on_gone(void *arg)
-{
-    struct stats *s = arg;
-
-    s->hung = false;
-    s->proc = proc_free(s->proc);
 }
 
 static void start_disks(struct stats *s)
 {
-    const char *argv[] = {s->o.probe_path, "-root", s->o.root, "-disks", s->o.alloc_dir, NULL};
-    struct err e = {0};
-
-    if (s->proc || (s->disks_ns && clock_boot_ns() - s->disks_ns < DISKS_FRESH_NS))
+    if (job_busy(&s->job) || (s->disks_ns && clock_boot_ns() - s->disks_ns < DISKS_FRESH_NS))
         return;
-    drop_found(s);
-    buf_reset(&s->out);
-    s->frame = (struct mp_frame){0};
-    if (proc_start(s->o.loop,
-                   &(struct proc_opts){.argv = argv,
-                                       .deadline_ns = DISKS_LIMIT_NS,
-                                       .output_max = PROBE_RECORD_MAX,
-                                       .on_output = on_output,
-                                       .on_end = on_end,
-                                       .on_gone = on_gone,
-                                       .arg = s},
-                   &s->proc, &e) < 0) {
-        set_problem(s, e.text);
-        s->disks_ns = clock_boot_ns();
-    }
+    job_disks(&s->job, s->o.root, s->o.alloc_dir, on_disks);
 }
 
 /* --- asking --- */
@@ -254,7 +203,7 @@ static bool collect(struct stats *s)
         timer_set(&s->pause, SAMPLE_PAUSE_NS);
     }
     s->collecting = true;
-    if ((s->proc && !s->hung) || timer_armed(&s->pause))
+    if (is_asking(s) || timer_armed(&s->pause))
         return false;
     finish(s);
     return true;
@@ -305,7 +254,7 @@ struct stats *stats_new(const struct stats_opts *o)
     size_t n;
 
     s->o = *o;
-    s->out = BUF_INIT(PROBE_RECORD_MAX);
+    job_init(&s->job, o->loop, o->probe_path, s);
     s->problem = xstrdup("");
     s->last.memory = xnew0(struct host_memory_stats);
     s->last.alloc_dir_stats = xnew0(struct host_disk_stats);
@@ -323,11 +272,10 @@ struct stats *stats_free(struct stats *s)
     if (!s)
         return NULL;
     timer_stop(&s->pause);
-    s->proc = proc_free(s->proc);
+    job_done(&s->job);
     list_for_each (w, &s->waiters, struct stats_wait, link)
         list_remove(&w->link);
     drop_found(s);
-    buf_done(&s->out);
     ops_clear(&desc_host_stats, &s->last);
     free(s->base);
     free(s->problem);

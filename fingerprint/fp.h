@@ -11,8 +11,8 @@
 #include "model/why.h"
 
 struct fp {
-    char *probe;  /* name of the row that ran */
-    bool ok;      /* false: error says why there is no result */
+    char *probe; /* name of the row that ran */
+    bool ok;     /* false: error says why there is no result */
     char *error;
     int64_t took_us;          /* wall time the probe needed */
     struct strmap attributes; /* for Node.Attributes */

@@ -74,6 +74,28 @@ static uint64_t to_bytes(uint64_t blocks, uint64_t block_size)
     return (bytes + KIB - 1) / KIB * KIB;
 }
 
+/* whether it is there, and if not, whether it can be; path is what is measured */
+static void check_folder(const struct probe_ctx *ctx, struct fp *fp, const char *path,
+                         const struct statvfs *vfs)
+{
+    const char *dir = ctx->conf->alloc_dir;
+    _cleanup_free_ char *whole = look_path(ctx, "%s", dir), *found = NULL, *fix = NULL;
+    struct stat st;
+
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        fix = xasprintf("move %s away: it has to be a folder", path);
+        fp_why(fp, "alloc_dir", dir, WHY_FAILED, "Not a directory", fix);
+    } else if (vfs->f_flag & ST_RDONLY) {
+        found = xasprintf("%s is on a file system that can only be read", path);
+        fp_why(fp, "alloc_dir", dir, WHY_FAILED, found, "");
+    } else if (!str_eq(path, whole)) {
+        found = xasprintf("not there yet, measured at %s", path);
+        fp_why(fp, "alloc_dir", dir, WHY_SKIPPED, found, "");
+    } else {
+        fp_why(fp, "alloc_dir", dir, WHY_OK, "folder", "");
+    }
+}
+
 static int storage_run(struct probe_ctx *ctx, struct fp *fp)
 {
     _cleanup_free_ char *path = NULL, *source = NULL, *where = NULL;
@@ -91,6 +113,7 @@ static int storage_run(struct probe_ctx *ctx, struct fp *fp)
     probe_step(ctx, "statvfs %s%s", path, where);
     if (statvfs(path, &vfs) < 0)
         return fp_fail(fp, -errno, "statvfs of %s", path);
+    check_folder(ctx, fp, path, &vfs);
     source = xasprintf("statvfs of %s", path);
     total = to_bytes(vfs.f_blocks, vfs.f_frsize);
     if (ctx->conf->disk_total_mb > 0)

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "codec/mp.h"
@@ -33,6 +34,14 @@ static int job_delete(const char *root, char *const *args, struct err *e)
     if (!str_eq(args[1], "-below"))
         return err_set(e, -EINVAL, "-delete PATH goes together with -below DIR");
     return remove_print(args[2], args[0], e);
+}
+
+/* the mode that Nomad gives its alloc_dir */
+static int job_make_folder(const char *root, char *const *args, struct err *e)
+{
+    (void)root;
+    (void)fprintf(stderr, "mkdir %s\n", args[0]);
+    return dir_make(args[0], 0711, e);
 }
 
 static void put_disk(void *arg, const struct host_disk_stats *s)
@@ -89,6 +98,7 @@ const struct odd_job odd_jobs[] = {
      job_delete},
     {"-read-config", "[PATH...]", ODD_JOB_ANY_ARGS, PROBE_CAP(CAP_DAC_READ_SEARCH),
      job_read_config},
+    {"-make-folder", "PATH", 1, PROBE_CAP(CAP_DAC_OVERRIDE), job_make_folder},
     {"-disks", "ALLOC_DIR", 1, PROBE_CAP(CAP_DAC_READ_SEARCH), job_disks},
 };
 /* clang-format on */

@@ -2,7 +2,7 @@
  *
  *     picket-probe [-root DIR] [-conf FILE|-] [-list] [-json] [NAME...]
  *     picket-probe -resolve HOST PORT | -user NAME|UID | -delete PATH -below DIR | -disks ALLOC_DIR
- *     picket-probe -read-config [PATH...]
+ *     picket-probe -read-config [PATH...] | -make-folder PATH
  *
  * Everything that may hang or crash while looking at a host happens in this process: picketd runs
  * it with a deadline (fingerprint/run), people run it by hand.  It keeps only the capabilities that

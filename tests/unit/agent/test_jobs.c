@@ -19,7 +19,8 @@
 #include "codec/mp.h"
 #include "tests/support/hold.h"
 
-/* A picket-probe that is a script; its calls are in <dir>/calls. */
+/* A picket-probe that is a script; its calls are in <dir>/calls, those that make the folder for all
+ * allocations in <dir>/made: they fail as long as there is <dir>/read-only. */
 struct world {
     struct loop *loop;
     struct job job;
@@ -64,7 +65,14 @@ static int teardown(void **state)
 static void put_script(struct world *w, const char *body)
 {
     _cleanup_free_ char *text =
-        xasprintf("#!/bin/sh\nD='%s'\necho \"$@\" >>$D/calls\n%s\n", w->dir, body);
+        xasprintf("#!/bin/sh\nD='%s'\n"
+                  "if [ \"$1\" = -make-folder ]; then\n"
+                  "  echo \"$@\" >>$D/made\n"
+                  "  [ ! -e $D/read-only ] || { echo 'picket-probe: Read-only' >&2; exit 1; }\n"
+                  "  exit 0\n"
+                  "fi\n"
+                  "echo \"$@\" >>$D/calls\n%s\n",
+                  w->dir, body);
 
     assert_int_equal(file_write_atomic(w->script, text, strlen(text), 0755, NULL), 0);
 }
@@ -445,6 +453,49 @@ static void test_a_deletion_that_hung_does_not_end_all_others(void **state)
     clock_fake(false, 0, 0);
 }
 
+static size_t times_made(struct world *w)
+{
+    _cleanup_free_ char *path = xasprintf("%s/made", w->dir), *text = NULL;
+
+    if (file_read(path, 65536, &text, NULL) < 0)
+        return 0;
+    assert_int_equal(strncmp(text, "-make-folder /allocs\n", 21), 0);
+    return lines(text);
+}
+
+static void test_the_folder_for_all_is_made_as_soon_as_it_can_be(void **state)
+{
+    struct world *w = *state;
+    _cleanup_free_ char *flag = xasprintf("%s/read-only", w->dir);
+    struct alloc_dirs *d;
+
+    clock_fake(true, UINT64_C(1) << 60, INT64_C(1800000000) * (int64_t)NSEC_PER_SEC);
+    put_script(w, "");
+    assert_int_equal(file_write_atomic(flag, "", 0, 0600, NULL), 0);
+    d = alloc_dirs_new(w->loop, w->script, "/allocs");
+    TURN_WHILE(times_made(w) < 1);
+    for (int i = 0; i < 3000 && times_made(w) < 2; i++) {
+        pass(w, 1);
+        assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0);
+    }
+    assert_int_equal(times_made(w), 2);
+    assert_int_equal(unlink(flag), 0);
+    for (int i = 0; i < 3000 && times_made(w) < 3; i++) {
+        pass(w, 1);
+        assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0);
+    }
+    TURN_WHILE(loop_next_timer(w->loop) != UINT64_MAX &&
+               loop_next_timer(w->loop) < clock_boot_ns());
+    pass(w, 1);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(loop_turn(w->loop, 20 * NSEC_PER_MSEC), 0);
+    pass(w, 100);
+    pass(w, 100);
+    assert_int_equal(times_made(w), 3);
+    (void)alloc_dirs_free(d);
+    clock_fake(false, 0, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -462,6 +513,7 @@ int main(void)
         T(test_delete_tells_what_was_kept),
         T(test_folders_of_allocations_go_one_by_one),
         T(test_a_deletion_that_hung_does_not_end_all_others),
+        T(test_the_folder_for_all_is_made_as_soon_as_it_can_be),
     };
 
     loop_block_signals();

@@ -161,6 +161,8 @@ static void test_storage_is_that_of_the_alloc_dir(void **state)
     assert_true(total - (uint64_t)vfs.f_blocks * vfs.f_frsize < 1024);
     assert_true(free_bytes <= total && free_bytes % 1024 == 0);
     assert_int_equal(fp->disk->disk_mb, total / 1048576);
+    assert_int_equal(probe_why(fp, "alloc_dir")->result, WHY_SKIPPED);
+    assert_non_null(strstr(probe_why(fp, "alloc_dir")->found, "not there yet, measured at "));
     /* in a changed root whose own mount cannot be seen there is nothing to name it by */
     assert_int_equal(file_read("/proc/self/mountinfo", READ_CAP_PROC, &mounts, NULL), 0);
     if (strstr(mounts, " / / "))
@@ -191,6 +193,21 @@ static void test_storage_volume_below_a_root(void **state)
     fp = probe_once(&probe_storage, root, &c);
     assert_string_equal(attr(fp, "unique.storage.volume"), "/dev/mapper/srv");
     assert_string_equal(strmap_get(&fp->local, "storage.fstype"), "btrfs");
+    ops_clear(&desc_probe_conf, &c);
+}
+
+static void test_storage_of_an_alloc_dir_that_is_no_folder(void **state)
+{
+    _cleanup_free_ char *dir = probe_root();
+    struct probe_conf c = {.alloc_dir = xasprintf("%s/file/alloc", dir)};
+    _cleanup_fp_ struct fp *fp = NULL;
+
+    (void)state;
+    probe_put(dir, "file", "x");
+    fp = probe_once(&probe_storage, "", &c);
+    assert_true(fp->ok); /* its size is known all the same */
+    assert_int_equal(probe_why(fp, "alloc_dir")->result, WHY_FAILED);
+    assert_string_equal(probe_why(fp, "alloc_dir")->found, "Not a directory");
     ops_clear(&desc_probe_conf, &c);
 }
 
@@ -291,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_storage_is_that_of_the_alloc_dir),
         cmocka_unit_test(test_storage_total_of_the_configuration),
         cmocka_unit_test(test_storage_volume_below_a_root),
+        cmocka_unit_test(test_storage_of_an_alloc_dir_that_is_no_folder),
         cmocka_unit_test(test_storage_without_any_folder),
         cmocka_unit_test(test_volumes_that_are_there_are_published),
         cmocka_unit_test(test_volumes_that_are_not_are_told),
