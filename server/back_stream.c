@@ -11,6 +11,8 @@
 #include "server/back.h"
 #include "server/view.h"
 
+enum { ERROR_ROOM = 2 * KIB }; /* what an error takes at most */
+
 struct back_stream {
     struct list link; /* server.streams */
     struct server *srv;
@@ -18,6 +20,7 @@ struct back_stream {
     struct rpc_stream *node;  /* NULL: none, or has ended */
     struct monitor *monitor;  /* our own log, or NULL */
     struct buf waits;         /* an object for which the asker has no room */
+    struct err why;           /* code 0, or how the node's end failed: the last thing to be said */
     bool asked;               /* the request is there */
 };
 
@@ -39,6 +42,20 @@ static void stream_fail(struct back_stream *b, const struct err *e)
 
 /* --- from the agent to the asker --- */
 
+/* what waits; then the next object, or the end.  Without room for it, on_room() calls again. */
+static void pass_on(struct back_stream *b)
+{
+    if (b->waits.len > 0 && rpc_stream_write(b->asker, b->waits.p, b->waits.len) < 0)
+        return;
+    buf_reset(&b->waits);
+    if (b->node)
+        rpc_stream_pause(b->node, false);
+    else if (b->why.code == 0)
+        stream_free(b);
+    else if (rpc_stream_room(b->asker) >= ERROR_ROOM)
+        stream_fail(b, &b->why);
+}
+
 static void on_node_object(void *arg, const uint8_t *p, size_t n)
 {
     struct back_stream *b = arg;
@@ -54,21 +71,9 @@ static void on_node_end(void *arg, const struct err *e)
     struct back_stream *b = arg;
 
     b->node = NULL;
-    if (e && b->waits.len == 0)
-        stream_fail(b, e);
-    else if (b->waits.len == 0)
-        stream_free(b);
-}
-
-static void pass_on(struct back_stream *b)
-{
-    if (b->waits.len > 0 && rpc_stream_write(b->asker, b->waits.p, b->waits.len) < 0)
-        return;
-    buf_reset(&b->waits);
-    if (b->node)
-        rpc_stream_pause(b->node, false);
-    else
-        stream_free(b);
+    if (e)
+        b->why = *e;
+    pass_on(b);
 }
 
 /* --- the request --- */
@@ -133,7 +138,7 @@ static void on_room(void *arg)
 
     if (b->monitor)
         monitor_room(b->monitor);
-    else if (b->waits.len > 0)
+    else if (b->waits.len > 0 || b->why.code)
         pass_on(b);
 }
 

@@ -37,7 +37,7 @@ struct guest {
     struct peer *peer;           /* its place in the limit */
     struct conn *conn;           /* owned until there is a session */
     struct rpc_session *session; /* owned */
-    struct timer timer;          /* first byte */
+    struct timer timer;          /* first byte; a stream's header */
 };
 
 static void guest_free(struct guest *g)
@@ -70,14 +70,35 @@ static void on_session_closed(void *arg, struct rpc_session *s, const struct err
 
 /* --- the first byte --- */
 
+static void on_timeout(void *arg)
+{
+    struct guest *g = arg;
+
+    if (g->session)
+        rpc_session_close(g->session);
+    else
+        guest_free(g);
+}
+
+/* the header of a connection that is one stream */
+static void on_stream(void *arg, struct rpc_stream *s, const char *method)
+{
+    struct guest *g = arg;
+    const struct rpc_listen_opts *o = &g->listener->o;
+
+    timer_stop(&g->timer);
+    if (o->stream_handler)
+        o->stream_handler(o->stream_arg, s, method);
+}
+
 static void start_session(struct guest *g, uint8_t type)
 {
     struct rpc_listener *ln = g->listener;
     struct rpc_session_opts o = {
         .handler = ln->o.handler,
         .handler_arg = ln->o.handler_arg,
-        .stream_handler = ln->o.stream_handler,
-        .stream_arg = ln->o.stream_arg,
+        .stream_handler = type == TYPE_STREAMING ? on_stream : ln->o.stream_handler,
+        .stream_arg = type == TYPE_STREAMING ? g : ln->o.stream_arg,
         .on_closed = on_session_closed,
         .arg = g,
         .tell_close = true,
@@ -85,7 +106,8 @@ static void start_session(struct guest *g, uint8_t type)
         .streaming = type == TYPE_STREAMING,
     };
 
-    timer_stop(&g->timer);
+    if (type != TYPE_STREAMING)
+        timer_stop(&g->timer);
     g->session = rpc_session_new(steal_ptr(&g->conn), &o);
     ln->n_sessions++;
     if (ln->o.on_session)
@@ -129,7 +151,7 @@ static void welcome(struct rpc_listener *ln, int take_fd)
     g->listener = ln;
     g->conn = conn_new(ln->loop, take_fd, &calls, g);
     list_init(&g->link);
-    timer_init(ln->loop, &g->timer, "rpc handshake", on_first_eof, g);
+    timer_init(ln->loop, &g->timer, "rpc handshake", on_timeout, g);
     if (!peers_enter(ln->peers, conn_peer(g->conn), &g->peer)) {
         conn_abort(g->conn);
         guest_free(g);

@@ -1,8 +1,9 @@
 /* wire/accept.h - the listening side of RPC: first byte decides (01 plain, 05 streaming, 06 yamux;
  * 04 TLS comes later as a filter; everything else is closed without an answer).
  *
- * Limits (fact: rpc-wire 2.1): no first byte within 5 s: closed; more than max_per_client
- * connections from one address: accepted and closed at once; out of descriptors: accepting pauses.
+ * Limits (fact: rpc-wire 2.1): no first byte, or for 05 no header, within 5 s: closed; more than
+ * max_per_client connections from one address: accepted and closed at once; out of descriptors:
+ * accepting pauses.
  */
 #pragma once
 

@@ -206,10 +206,12 @@ static bool step(struct rpc_stream *s)
     }
     p = s->box.in.p + s->at;
     s->at += len;
-    if (s->phase == ASKED)
+    if (s->phase == ASKED) {
         rpc_stream_answered(s, p, len);
-    else
+    } else {
+        timer_stop(&s->timer); /* an acceptor has the request */
         s->user->on_object(s->arg, p, len);
+    }
     return true;
 }
 

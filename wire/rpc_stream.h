@@ -21,7 +21,8 @@ struct rpc_stream_user {
 };
 
 /* Incoming.  Set in rpc_session_opts as stream_handler: accepts by rpc_stream_accept() or refuses
- * by rpc_stream_refuse(), now.  Without a handler: "Unknown rpc method". */
+ * by rpc_stream_refuse(), now.  Without a handler: "Unknown rpc method".  The request must come
+ * within 30 s: -ETIMEDOUT. */
 void rpc_stream_accept(struct rpc_stream *s, const struct rpc_stream_user *user, void *arg);
 void rpc_stream_refuse(struct rpc_stream *take_s, const char *text);
 

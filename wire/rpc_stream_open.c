@@ -3,7 +3,7 @@
 
 #include "wire/rpc_stream_priv.h"
 
-#define OPEN_LIMIT_NS (30 * NSEC_PER_SEC)
+#define OPEN_LIMIT_NS (30 * NSEC_PER_SEC) /* for the answer; for the request behind it */
 
 static void send_answer(struct rpc_stream *s, const char *error)
 {
@@ -49,6 +49,7 @@ void rpc_stream_accept(struct rpc_stream *s, const struct rpc_stream_user *user,
     s->user = user;
     s->arg = arg;
     s->phase = OPEN;
+    timer_set(&s->timer, OPEN_LIMIT_NS);
     send_answer(s, "");
 }
 
@@ -95,7 +96,12 @@ void rpc_stream_answered(struct rpc_stream *s, const uint8_t *p, size_t n)
 
 void rpc_stream_timed_out(void *arg)
 {
-    rpc_stream_over(arg, -ETIMEDOUT, "timed out");
+    struct rpc_stream *s = arg;
+
+    if (s->paused) /* it is not the peer who is slow */
+        timer_set(&s->timer, OPEN_LIMIT_NS);
+    else
+        rpc_stream_over(s, -ETIMEDOUT, "timed out");
 }
 
 struct rpc_stream *rpc_stream_prepare(struct loop *l, const char *method, const void *request,

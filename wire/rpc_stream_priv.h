@@ -19,7 +19,7 @@ struct rpc_stream {
     const struct rpc_stream_user *user;
     void *arg;
     struct defer work;
-    struct timer timer; /* for the acceptor's answer */
+    struct timer timer; /* for the acceptor's answer, or the opener's request */
     struct rpc_inbox box;
     size_t at;        /* bytes of the inbox that were handed out */
     size_t held;      /* bytes not yet granted to the peer again */

@@ -726,13 +726,19 @@ static void asker_end(void *arg, const struct err *e)
     k->s = NULL;
 }
 
+static void asker_open_with(struct agent *from, struct asker *k, const void *request, size_t n)
+{
+    static const struct rpc_stream_user user = {.on_object = asker_object, .on_end = asker_end};
+
+    *k = (struct asker){.in = BUF_INIT(64 * MIB)};
+    k->s = rpc_stream_open(from->session, "Agent.Monitor", request, n, &user, k);
+}
+
 static void asker_open(struct agent *from, struct asker *k, const char *node_id,
                        const char *server_id)
 {
-    static const struct rpc_stream_user user = {.on_object = asker_object, .on_end = asker_end};
     _cleanup_buf_ struct buf b = BUF_INIT(MIB);
 
-    *k = (struct asker){.in = BUF_INIT(64 * MIB)};
     mp_map(&b, 4);
     mp_str(&b, "NodeID");
     mp_str(&b, node_id);
@@ -742,7 +748,7 @@ static void asker_open(struct agent *from, struct asker *k, const char *node_id,
     mp_bool(&b, true);
     mp_str(&b, "Region");
     mp_str(&b, "global");
-    k->s = rpc_stream_open(from->session, "Agent.Monitor", b.p, b.len, &user, k);
+    asker_open_with(from, k, b.p, b.len);
 }
 
 static void test_streams_are_passed_on(void **state)
@@ -804,6 +810,56 @@ static void test_streams_that_are_passed_on_are_paced(void **state)
     assert_int_equal(k.in.len, sent * frame.len);
     buf_done(&k.in);
     agent_done(&other);
+}
+
+/* the frame that waits comes first, then why there are no more */
+static void test_an_agent_that_fails_while_a_frame_waits(void **state)
+{
+    _cleanup_buf_ struct buf frame = BUF_INIT(MIB);
+    static uint8_t text[50000];
+    struct bed *b = *state;
+    struct agent other;
+    struct asker k;
+
+    agent_dial(b->h, &other);
+    asker_open(&other, &k, b->id, "");
+    turn_until(b->h->loop, b->a.n_objects == 1);
+    rpc_stream_pause(k.s, true);
+    mp_encode(&frame, &desc_stream_frame,
+              &(struct stream_frame){
+                  .payload = {text, sizeof(text)}
+    });
+    for (int full = 0; full < 50;) {
+        if (rpc_stream_write(b->a.stream, frame.p, frame.len) < 0)
+            full++;
+        turn_some(b->h->loop, 1);
+    }
+    agent_leave(&b->a);
+    assert_int_equal(k.n_ends, 0);
+    rpc_stream_pause(k.s, false);
+    turn_until(b->h->loop, k.n_ends == 1);
+    assert_true(has(&k.in, "Error"));
+    assert_int_equal(k.in.len / frame.len, k.n_objects - 1);
+    assert_true(list_empty(&b->h->server->streams));
+    buf_done(&k.in);
+    agent_done(&other);
+}
+
+static void test_an_asker_without_a_request_has_a_deadline(void **state)
+{
+    struct bed *b = *state;
+    struct asker k;
+
+    asker_open_with(&b->a, &k, NULL, 0);
+    turn_until(b->h->loop, !list_empty(&b->h->server->streams));
+    harness_advance(b->h, 29 * NSEC_PER_SEC);
+    turn_some(b->h->loop, 5);
+    assert_int_equal(k.n_ends, 0);
+    harness_advance(b->h, 2 * NSEC_PER_SEC);
+    turn_until(b->h->loop, k.n_ends == 1);
+    assert_int_equal(k.n_objects, 0);
+    assert_true(list_empty(&b->h->server->streams));
+    buf_done(&k.in);
 }
 
 static void test_streams_that_cannot_be_passed_on(void **state)
@@ -888,6 +944,8 @@ int main(void)
         WITH_BED(test_a_slow_watcher_slows_the_agent),
         WITH_BED(test_streams_are_passed_on),
         WITH_BED(test_streams_that_are_passed_on_are_paced),
+        WITH_BED(test_an_agent_that_fails_while_a_frame_waits),
+        WITH_BED(test_an_asker_without_a_request_has_a_deadline),
         WITH_BED(test_streams_that_cannot_be_passed_on),
         WITH_BED(test_the_servers_own_log_as_a_stream),
         WITH_BED(test_a_server_that_stops_ends_its_streams),

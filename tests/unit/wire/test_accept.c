@@ -404,6 +404,43 @@ static void test_time_limit_ends_with_the_first_byte(void **state)
     house_done(&h);
 }
 
+static void test_a_streams_header_has_the_same_limit(void **state)
+{
+    struct taken t;
+    struct house h;
+    struct raw r;
+
+    (void)state;
+    house_open(&h, 0);
+    for (size_t n = 1; n < sizeof(stream_head) - 1; n += 5) { /* nothing of it, or not all */
+        int closed = h.closed;
+
+        visit(&h, &r);
+        clock_fake_advance(2 * NSEC_PER_SEC);
+        raw_say(&r, stream_head, n);
+        turn_until(h.l, rpc_listener_sessions(h.ln) == 1);
+        clock_fake_advance(3 * NSEC_PER_SEC - 1);
+        (void)loop_run_due(h.l);
+        raw_quiet(&r);
+        clock_fake_advance(1);
+        (void)loop_run_due(h.l);
+        raw_end(&r);
+        turn_until(h.l, h.closed == closed + 1);
+        assert_int_equal(rpc_listener_sessions(h.ln), 0);
+        raw_close(&r);
+    }
+    visit_stream(&h, &r, &t); /* one that is in time */
+    raw_say(&r, "\x80", 1);
+    turn_until(h.l, t.n_objects == 1);
+    clock_fake_advance(100 * NSEC_PER_SEC);
+    (void)loop_run_due(h.l);
+    assert_int_equal(rpc_stream_write(t.s, "\xa3xyz", 4), 0);
+    raw_need(&r, 4);
+    t.s = rpc_stream_close(t.s);
+    raw_close(&r);
+    house_done(&h);
+}
+
 static void test_connections_per_client_are_limited(void **state)
 {
     struct raw r[3], one_more, other;
@@ -600,6 +637,7 @@ int main(void)
         cmocka_unit_test(test_streams_on_their_own_connection_are_paced),
         cmocka_unit_test(test_silent_visitor_is_closed_after_five_seconds),
         cmocka_unit_test(test_time_limit_ends_with_the_first_byte),
+        cmocka_unit_test(test_a_streams_header_has_the_same_limit),
         cmocka_unit_test(test_connections_per_client_are_limited),
         cmocka_unit_test(test_each_goes_from_the_newest),
         cmocka_unit_test(test_session_closed_by_its_user_is_forgotten),
