@@ -2,11 +2,19 @@
 #include "wire/http1.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "wire/http1_conn.h"
 
-enum { ACCEPT_BATCH = 64 };
+enum {
+    ACCEPT_BATCH = 64,
+    RESERVE_MAX = 128, /* descriptors that peers cannot take away from the rest of the program */
+};
 
 #define ACCEPT_PAUSE_NS (100 * NSEC_PER_MSEC)
 
@@ -18,15 +26,46 @@ struct http_server {
     struct io io;
     int fd;
     struct timer accept_timer;
+    int fd_limit; /* of a connection */
 };
 
-static void server_add(struct http_server *s, int take_fd, const struct sockaddr_storage *peer)
+static int fd_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (int)(l.rlim_cur - MIN(l.rlim_cur / 4, (rlim_t)RESERVE_MAX));
+}
+
+/* Of a unix peer the user is what counts, like an address (of the prefix for discarding, RFC 6666).
+ * true: root, or our own user, who has no limits here. */
+static bool is_trusted(int fd, struct sockaddr_storage *peer)
+{
+    struct sockaddr_in6 user = {.sin6_family = AF_INET6, .sin6_addr.s6_addr = {0x01}};
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+
+    if (peer->ss_family != AF_UNIX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+        return false;
+    memcpy(&user.sin6_addr.s6_addr[12], &cred.uid, sizeof(cred.uid));
+    memcpy(peer, &user, sizeof(user));
+    return cred.uid == 0 || cred.uid == geteuid();
+}
+
+static void server_add(struct http_server *s, int take_fd, struct sockaddr_storage *peer)
 {
     struct http_client *client = NULL;
     struct hconn *h;
-    int r;
+    int r = 0;
 
-    r = http_clients_enter(&s->set.clients, peer, s->set.opts.max_per_client, &client);
+    if (!is_trusted(take_fd, peer)) {
+        if (take_fd >= s->fd_limit) {
+            (void)fd_close(take_fd);
+            return;
+        }
+        r = http_clients_enter(&s->set.clients, peer, s->set.opts.max_per_client, &client);
+    }
     if (r < 0 && !http_clients_may_say_so(&s->set.clients)) {
         (void)fd_close(take_fd);
         return;
@@ -76,6 +115,7 @@ int http_listen(struct loop *l, int take_fd, const struct http_server_opts *o,
 
     hconn_set_init(&s->set, l, o);
     s->fd = take_fd;
+    s->fd_limit = fd_limit();
     timer_init(l, &s->accept_timer, "http accept", server_on_accept_timer, s);
     r = io_add(l, &s->io, take_fd, EPOLLIN, "http listener", server_on_accept, s);
     if (r < 0) {

@@ -603,6 +603,33 @@ static void test_accepting_goes_on_after_descriptors_ran_out(void **state)
     (void)fd_close(fd);
 }
 
+static void test_peers_cannot_take_all_descriptors(void **unused)
+{
+    static const struct http_server_opts o;
+    int fds[130], n = 0, spare;
+    struct rlimit old, low;
+    struct bed *b;
+
+    (void)unused;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = old;
+    low.rlim_cur = 256;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    b = bed_new("127.0.0.1:0", &o); /* 64 of 256 stay */
+    for (; n < 130; n++) {
+        fds[n] = dial(b->address);
+        turn_some(b->loop, 2);
+    }
+    assert_in_range(http_server_connections(b->server), 60, 96);
+    spare = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(spare >= 0);
+    (void)fd_close(spare);
+    while (n > 0)
+        (void)fd_close(fds[--n]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    bed_free(b);
+}
+
 static void test_unix_peers_are_known_by_uid(void **state)
 {
     _cleanup_free_ char *address = NULL;
@@ -787,6 +814,7 @@ int main(void)
         WITH_BED(test_freeing_the_server_ends_what_waits),
         cmocka_unit_test(test_connections_per_client_are_limited),
         WITH_BED(test_accepting_goes_on_after_descriptors_ran_out),
+        cmocka_unit_test(test_peers_cannot_take_all_descriptors),
         cmocka_unit_test(test_unix_peers_are_known_by_uid),
         WITH_BED(test_call),
         WITH_BED(test_calls_that_fail),
