@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/json_put.h"
 #include "base/str.h"
 #include "codec/js.h"
+#include "codec/js_obj.h"
 
 enum { NEAR_MAX = 5 }; /* names that an answer offers */
 
@@ -166,21 +166,21 @@ static void checks(struct buf *b, const struct fp *fp, const char *name)
 
     for (size_t i = 0; *name && i < fp->n_whys; i++)
         any = any || str_eq(fp->whys[i].id, name) || str_eq(check_subject(&fp->whys[i]), name);
-    put_key(b, "Checks");
+    obj_key(b, "Checks");
     buf_add_byte(b, '[');
     for (size_t i = 0; i < fp->n_whys; i++) {
         const struct why *w = &fp->whys[i];
 
         if (any && !str_eq(w->id, name) && !str_eq(check_subject(w), name))
             continue;
-        put_element(b, first);
+        obj_element(b, first);
         first = false;
-        put_str(b, "ID", w->id);
-        put_str(b, "Looked", w->looked);
-        put_str(b, "Result", why_result_name(w->result));
-        put_str(b, "Found", w->found);
-        put_str(b, "Fix", w->fix);
-        put_close(b);
+        obj_str(b, "ID", w->id);
+        obj_str(b, "Looked", w->looked);
+        obj_str(b, "Result", why_result_name(w->result));
+        obj_str(b, "Found", w->found);
+        obj_str(b, "Fix", w->fix);
+        obj_close(b);
     }
     buf_add_byte(b, ']');
 }
@@ -188,11 +188,11 @@ static void checks(struct buf *b, const struct fp *fp, const char *name)
 /* the entry of that name, all for "" */
 static void map(struct buf *b, const char *title, const struct strmap *m, const char *name)
 {
-    put_open(b, title);
+    obj_open(b, title);
     for (size_t i = 0; i < m->n; i++)
         if (!*name || str_eq(m->items[i].key, name))
-            put_str(b, m->items[i].key, m->items[i].value);
-    put_close(b);
+            obj_str(b, m->items[i].key, m->items[i].value);
+    obj_close(b);
 }
 
 static void values(struct buf *b, const struct fp *fp, const char *name)
@@ -201,32 +201,32 @@ static void values(struct buf *b, const struct fp *fp, const char *name)
     map(b, "Local", &fp->local, name);
     map(b, "Links", &fp->links, name);
     map(b, "Sources", &fp->sources, name);
-    put_open(b, "Drivers");
+    obj_open(b, "Drivers");
     for (size_t i = 0; i < fp->n_drivers; i++) {
         if (*name && !str_eq(fp->drivers[i].key, name))
             continue;
-        put_key(b, fp->drivers[i].key);
+        obj_key(b, fp->drivers[i].key);
         js_encode(b, &desc_driver_info, &fp->drivers[i], 0);
     }
-    put_close(b);
-    put_open(b, "HostVolumes");
+    obj_close(b);
+    obj_open(b, "HostVolumes");
     for (size_t i = 0; i < fp->n_host_volumes; i++) {
         if (*name && !str_eq(fp->host_volumes[i].key, name))
             continue;
-        put_key(b, fp->host_volumes[i].key);
+        obj_key(b, fp->host_volumes[i].key);
         js_encode(b, &desc_host_volume, &fp->host_volumes[i], 0);
     }
-    put_close(b);
+    obj_close(b);
 }
 
 /* ms since then; null while it has not been */
 static void put_age(struct buf *b, const char *name, uint64_t at_ns, uint64_t now_ns)
 {
     if (at_ns && now_ns >= at_ns) {
-        put_int(b, name, (int64_t)((now_ns - at_ns) / NSEC_PER_MSEC));
+        obj_i64(b, name, (int64_t)((now_ns - at_ns) / NSEC_PER_MSEC));
         return;
     }
-    put_key(b, name);
+    obj_key(b, name);
     buf_add_str(b, "null");
 }
 
@@ -234,12 +234,12 @@ static void probe(struct buf *b, const struct found *x, uint64_t now_ns, const c
 {
     const struct probe_status *st = &x->st;
 
-    put_str(b, "Name", st->name);
-    put_str(b, "Class", probe_class_name(st->class));
-    put_str(b, "State", probe_state_name(st->state));
-    put_bool(b, "Stale", st->stale);
-    put_str(b, "Reason", st->reason);
-    put_int(b, "TookUs", st->took_us);
+    obj_str(b, "Name", st->name);
+    obj_str(b, "Class", probe_class_name(st->class));
+    obj_str(b, "State", probe_state_name(st->state));
+    obj_bool(b, "Stale", st->stale);
+    obj_str(b, "Reason", st->reason);
+    obj_i64(b, "TookUs", st->took_us);
     put_age(b, "AgeMs", st->fp ? st->fp_at_ns : 0, now_ns); /* of the values */
     put_age(b, "TriedMs", st->tried_at_ns, now_ns);
     values(b, x->fp, name);
@@ -264,13 +264,13 @@ int explain_json(struct buf *b, const struct explain_facts *f, const char *name,
         flap_names(f->flap, f->now_ns, &flapping, &n_flapping);
     buf_add_byte(b, '{');
     if (f->beats && !*name) {
-        put_key(b, "Beats");
+        obj_key(b, "Beats");
         late_json(f->beats, b);
     }
-    put_strv(b, "Flapping", flapping, n_flapping);
+    obj_strv(b, "Flapping", flapping, n_flapping);
     strv_done(&flapping, &n_flapping);
-    put_str(b, "NodeID", f->node_id);
-    put_key(b, "Probes");
+    obj_str(b, "NodeID", f->node_id);
+    obj_key(b, "Probes");
     buf_add_byte(b, '[');
     first = true;
     for (size_t i = 0; i < n; i++) {
@@ -281,12 +281,12 @@ int explain_json(struct buf *b, const struct explain_facts *f, const char *name,
         k = explains(&x, name);
         if (k == NOTHING)
             continue;
-        put_element(b, first);
+        obj_element(b, first);
         first = false;
         probe(b, &x, f->now_ns, k == WHOLE ? "" : name);
-        put_close(b);
+        obj_close(b);
     }
     buf_add_byte(b, ']');
-    put_close(b);
+    obj_close(b);
     return 0;
 }

@@ -1,30 +1,10 @@
 #include "api/members.h"
 
 #include <arpa/inet.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "codec/js.h"
-
-static void put_key(struct buf *b, const char *key)
-{
-    js_str(b, key);
-    buf_add_byte(b, ':');
-}
-
-static void add_str(struct buf *b, const char *key, const char *value)
-{
-    buf_add_byte(b, ',');
-    put_key(b, key);
-    js_str(b, value);
-}
-
-static void add_u64(struct buf *b, const char *key, uint64_t value)
-{
-    buf_add_byte(b, ',');
-    put_key(b, key);
-    buf_printf(b, "%" PRIu64, value);
-}
+#include "codec/js_obj.h"
 
 /* "127.0.0.1" in JSON, where the wire has 4 bytes, or 16 of them */
 static void put_address(struct buf *b, const struct bytes *addr)
@@ -48,19 +28,18 @@ static void put_address(struct buf *b, const struct bytes *addr)
 void member_json(struct buf *b, const struct server_member *m)
 {
     buf_add_byte(b, '{');
-    put_key(b, "Addr");
+    obj_key(b, "Addr");
     put_address(b, &m->addr);
-    add_u64(b, "DelegateCur", m->delegate_cur);
-    add_u64(b, "DelegateMax", m->delegate_max);
-    add_u64(b, "DelegateMin", m->delegate_min);
-    add_str(b, "Name", m->name);
-    add_u64(b, "Port", m->port);
-    add_u64(b, "ProtocolCur", m->protocol_cur);
-    add_u64(b, "ProtocolMax", m->protocol_max);
-    add_u64(b, "ProtocolMin", m->protocol_min);
-    add_str(b, "Status", m->status);
-    buf_add_byte(b, ',');
-    put_key(b, "Tags");
+    obj_u64(b, "DelegateCur", m->delegate_cur);
+    obj_u64(b, "DelegateMax", m->delegate_max);
+    obj_u64(b, "DelegateMin", m->delegate_min);
+    obj_str(b, "Name", m->name);
+    obj_u64(b, "Port", m->port);
+    obj_u64(b, "ProtocolCur", m->protocol_cur);
+    obj_u64(b, "ProtocolMax", m->protocol_max);
+    obj_u64(b, "ProtocolMin", m->protocol_min);
+    obj_str(b, "Status", m->status);
+    obj_key(b, "Tags");
     js_map(b, &m->tags);
     buf_add_byte(b, '}');
 }
@@ -68,7 +47,7 @@ void member_json(struct buf *b, const struct server_member *m)
 void members_json(struct buf *b, const struct server_members_response *m)
 {
     buf_add_byte(b, '{');
-    put_key(b, "Members");
+    obj_key(b, "Members");
     buf_add_byte(b, '[');
     for (size_t i = 0; i < m->n_members; i++) {
         if (i > 0)
@@ -76,8 +55,8 @@ void members_json(struct buf *b, const struct server_members_response *m)
         member_json(b, &m->members[i]);
     }
     buf_add_byte(b, ']');
-    add_str(b, "ServerDC", m->server_dc);
-    add_str(b, "ServerName", m->server_name);
-    add_str(b, "ServerRegion", m->server_region);
+    obj_str(b, "ServerDC", m->server_dc);
+    obj_str(b, "ServerName", m->server_name);
+    obj_str(b, "ServerRegion", m->server_region);
     buf_add_byte(b, '}');
 }
