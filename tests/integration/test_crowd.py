@@ -1,6 +1,7 @@
 """Whoever may only connect to an agent cannot take it away from the servers."""
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import unittest
@@ -22,6 +23,7 @@ def crowd(path, n):
         os.close(ready)
         return pid
     try:
+        os.close(ready)
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
@@ -44,7 +46,7 @@ def crowd(path, n):
                 refused += 1
         os.write(done, b'.')
         while True:
-            os.read(ready, 1)
+            signal.pause()
     finally:
         os._exit(1)
 
