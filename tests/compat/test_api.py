@@ -124,13 +124,15 @@ class Api(ProgramCase):
         result('nomad node config -servers on picketd')
 
     def holds(self, ours, theirs, path=''):
-        """what the real server says is in our answer; ours may have the keys of later releases"""
+        """What of the real server's answer is not in ours.  Ours may have the keys of later releases, and what is null in one
+        release is empty in another or left out."""
+        if not ours and not theirs:
+            return []
         if isinstance(theirs, dict) and isinstance(ours, dict):
-            return [d for k in theirs for d in (self.holds(ours[k], theirs[k], f'{path}.{k}') if k in ours else [f'{path}.{k}'])]
+            return [d for k in theirs for d in self.holds(ours.get(k), theirs[k], f'{path}.{k}')]
         if isinstance(theirs, list) and isinstance(ours, list) and len(ours) == len(theirs):
             return [d for i, v in enumerate(theirs) for d in self.holds(ours[i], v, f'{path}[{i}]')]
-        # no entries are null in one release and empty in another
-        return [] if ours == theirs or (not ours and not theirs) else [f'{path}: {ours!r} for {theirs!r}']
+        return [] if ours == theirs else [f'{path}: {ours!r} for {theirs!r}']
 
     def same(self, target):
         ours, theirs = http_get(self.agent.http, target), http_get(self.real_server.http, target)
