@@ -19,8 +19,11 @@ import threading
 import time
 import unittest
 
+import side_by_side
 from programs import BIN, Agent, ProgramCase, get_json, run_cli
 from wire import wait_until
+
+load_tests = side_by_side.load_tests
 
 QUICK_BEATS = 'min_heartbeat_ttl = "1s"\n  heartbeat_grace = "4s"'
 RAW_EXEC = '''
@@ -131,6 +134,10 @@ class Lab(Agent):
                            env={**os.environ, **(env or {})})
         return r.stdout + r.stderr
 
+    def beats(self):
+        gauges = get_json(self.http, '/v1/metrics')['Gauges']
+        return next(g['Value'] for g in gauges if g['Name'] == 'picket.heartbeats')
+
     def children(self):
         with open(f'/proc/{self.proc.pid}/task/{self.proc.pid}/children', encoding='ascii') as f:
             return f.read().split()
@@ -200,6 +207,18 @@ class BadProbe(IsolationCase):
                 pass  # not there yet, or not any more
             time.sleep(0.02)
 
+    def explained(self, labs):
+        """the same on the command line, of all causes at the same time"""
+        said = {}
+        causes = [c for c in self.CAUSES if c != 'stopped']  # of that one it would have to be stopped here, too
+        threads = [threading.Thread(target=lambda c=c: said.update({c: labs[c].explain()})) for c in causes]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        for cause in causes:
+            self.assertRegex(said[cause].replace('\n', ' '), self.CAUSES[cause][1])
+
     def test_every_cause_has_its_reason_and_hurts_nobody(self):
         srv = self.start_server()
         labs = {}
@@ -219,8 +238,10 @@ class BadProbe(IsolationCase):
                 told = wait_until('the server is told', lambda l=lab: (self.driver(srv, l) or {}).get('HealthDescription'))
                 if cause != 'stopped':  # of that one the first attempt may have been too quick for us
                     self.assertRegex(told, reason)
-        for cause in ('crash', 'fork', 'garbage', 'spin'):
-            self.assertRegex(labs[cause].explain().replace('\n', ' '), self.CAUSES[cause][1])
+        # the row that hangs was not waited for
+        log = {cause: labs[cause].log() for cause in ('sleep', 'spin', 'fork')}
+        self.assertTrue(any(0 < t.find('node registered') < t.find('a probe does not answer') for t in log.values()), log)
+        self.explained(labs)
         shown = run_cli('node', 'status', '-verbose', labs['crash'].node_id(), port=srv.http)[1]
         self.assertIn('crashed with SIGSEGV', shown)
         for cause, lab in labs.items():
@@ -277,7 +298,8 @@ class NoProbe(IsolationCase):
             self.assertRegex(lab.wait_row(lambda p: p['State'] == 'failed', name)['Reason'], text)
         self.assertRegex(self.driver(srv, lab)['HealthDescription'], text)
         self.assertEqual(node['Attributes']['unique.advertise.address'], f'127.0.0.1:{lab.http}')
-        time.sleep(2)  # two heartbeats
+        beats = lab.beats()
+        wait_until('two heartbeats', lambda: lab.beats() >= beats + 2)
         self.no_beat_was_late(srv, lab)
         lab.put_probe()
         self.healthy(srv, lab)
@@ -309,11 +331,13 @@ class NoProbe(IsolationCase):
         lab = self.lab([srv], client=RAW_EXEC).start().wait_api()
         self.ready(srv, lab.node_id())
         self.healthy(srv, lab)
+        lab.set('crash', 'cpu')
+        lab.run_again()  # reading the configuration needs the program, too
+        lab.wait_row(lambda p: p['State'] == 'failed', 'cpu')
         os.rename(lab.probe, lab.probe + '.away')
-        lab.run_again()
-        row = lab.wait_row(lambda p: p['State'] == 'failed', 'cpu')
-        self.assertTrue(row['Stale'])
-        self.assertIn('the program for probes is gone', row['Reason'])
+        row = lab.wait_row(lambda p: 'the program for probes is gone' in p['Reason'], 'cpu')
+        self.assertEqual((row['State'], row['Stale']), ('failed', True))
+        lab.set('')
         self.assertIn('cpu.arch', srv.node(lab.node_id())['Attributes'])
         os.rename(lab.probe + '.away', lab.probe)
         self.assertFalse(lab.wait_row(lambda p: p['State'] == 'good', 'cpu')['Stale'])
@@ -484,10 +508,11 @@ class HungFileSystem(IsolationCase):
         self.assertEqual(len(hung), 1)
         # the others are looked at again while it hangs, and it is not
         os.rmdir(local)
+        since = time.monotonic()
         lab.run_again()
         wait_until('one is lost', lambda: volumes() == ['live'])
         wait_until('that is told', lambda: told('Host volume local is not available: No such file or directory'))
-        lab.wait_row(lambda p: p['State'] == 'good' and p['TriedMs'] < 5000, 'volumes:live')
+        lab.wait_row(lambda p: p['State'] == 'good' and p['TriedMs'] < (time.monotonic() - since) * 1000, 'volumes:live')
         wait_until('only that child is left', lambda: lab.children() == hung)
         self.assertEqual(dead.seen, seen)
         os.mkdir(local)
@@ -510,6 +535,26 @@ class HungFileSystem(IsolationCase):
         self.assertEqual(lab.row('volumes:dead')['State'], 'good')
         wait_until('that is told', lambda: told('Host volume dead is available'))
         wait_until('children are gone', lambda: not lab.children())
+        self.no_beat_was_late(srv, lab)
+
+    def test_alloc_dir_on_a_dead_file_system(self):
+        srv = self.start_server()
+        dead, mount = self.hanging_files()
+        lab = self.lab([srv], client=RAW_EXEC + f'\n  alloc_dir = "{mount}"')
+        lab.start(prefix=fuse_mount(dead, mount), pass_fds=(dead.fd,))
+        dead.start()
+        lab.wait_api()
+        self.ready(srv, lab.node_id())
+        self.assertIn(lab.row('storage')['State'], ('never', 'hung'))  # registered while it hangs
+        self.assertRegex(lab.wait_row(lambda p: p['State'] == 'hung', 'storage')['Reason'],
+                         f'last step: stat {mount}, on the fuse.nfs mount {mount} of server:/export')
+        wait_until('it is said', lambda: 'the folder for allocations cannot be made yet' in lab.log())
+        self.assertRegex(lab.log(), rf'cannot be made yet.*no answer in 10 s; last step: mkdir {mount} \(state D')
+        self.healthy(srv, lab)
+        self.no_beat_was_late(srv, lab)
+        dead.release()
+        wait_until('children are gone', lambda: not lab.children(), 30)
+        wait_until('it is there', lambda: 'the folder for allocations is there' in lab.log(), 60)
         self.no_beat_was_late(srv, lab)
 
 
