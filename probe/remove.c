@@ -22,6 +22,8 @@ struct removal {
     struct answer_delete *answer;
     uint64_t mount; /* everything happens on this one */
     unsigned depth;
+    int top;      /* the outermost folder; borrowed */
+    size_t moved; /* folders that lay too deep and lie in it now */
 };
 
 /* the mount that a file is on; its device where an old kernel does not tell */
@@ -46,6 +48,24 @@ static void keep(struct removal *rm, const char *path, const char *why)
     text = xasprintf("%.*s%s: %s", PATH_TEXT_MAX, path, strlen(path) > PATH_TEXT_MAX ? "..." : "",
                      why);
     strv_add(&rm->answer->kept, &rm->answer->n_kept_texts, text);
+}
+
+/* A folder that lies too deep: up into the outermost one, where the next round finds it.  Whatever
+ * it meets there is to be deleted as well.  Whether it is gone from here. */
+static bool move_up(struct removal *rm, int dir_fd, const char *name, const char *path)
+{
+    int r;
+
+    do {
+        _cleanup_free_ char *to = xasprintf(".removing-%zu", rm->moved++);
+
+        r = renameat(dir_fd, name, rm->top, to) < 0 ? errno : 0;
+    } while (r == EEXIST || r == ENOTEMPTY || r == ENOTDIR || r == EISDIR);
+    if (r == 0 || r == ENOENT)
+        return true;
+    rm->moved--;
+    keep(rm, path, strerror(r));
+    return false;
 }
 
 static bool remove_entry(struct removal *rm, int dir_fd, const char *name, const char *path);
@@ -81,15 +101,17 @@ static bool remove_folder(struct removal *rm, int take_fd, int dir_fd, const cha
     bool empty;
     int r = mount_of(take_fd, &mount);
 
-    if (r < 0 || mount != rm->mount || rm->depth >= DEPTH_MAX) {
-        keep(rm, path,
-             r < 0                ? strerror(-r)
-             : mount != rm->mount ? "something is mounted there"
-                                  : "too many folders inside each other");
+    if (r < 0 || mount != rm->mount) {
+        keep(rm, path, r < 0 ? strerror(-r) : "something is mounted there");
         (void)close(take_fd);
         return false;
     }
-    rm->depth++;
+    if (rm->depth == DEPTH_MAX) {
+        (void)close(take_fd);
+        return move_up(rm, dir_fd, name, path);
+    }
+    if (rm->depth++ == 0)
+        rm->top = take_fd;
     empty = empty_folder(rm, take_fd, path);
     rm->depth--;
     if (!empty)
@@ -121,6 +143,19 @@ static bool remove_entry(struct removal *rm, int dir_fd, const char *name, const
     }
     rm->answer->deleted++;
     return true;
+}
+
+/* again while folders came up from below; what the last round kept is what counts */
+static void remove_all(struct removal *rm, int dir_fd, const char *name, const char *path)
+{
+    size_t moved;
+
+    do {
+        moved = rm->moved;
+        rm->answer->n_kept = 0;
+        strv_done(&rm->answer->kept, &rm->answer->n_kept_texts);
+        (void)remove_entry(rm, dir_fd, name, path);
+    } while (rm->moved > moved);
 }
 
 /* --- the way there --- */
@@ -184,7 +219,7 @@ int remove_tree(const char *below, const char *path, struct answer_delete *ret, 
         r = walk(&rm, fd, names, n, &dir_fd, e);
     }
     if (r == 0)
-        (void)remove_entry(&rm, dir_fd, names[n - 1], path);
+        remove_all(&rm, dir_fd, names[n - 1], path);
     (void)fd_close(dir_fd);
     strv_done(&names, &n);
     return r < 0 ? r : 0;

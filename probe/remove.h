@@ -1,7 +1,8 @@
 /* probe/remove.h - deletes a tree, for daemons that must not block on a file system.
  *
  * Whoever could write into the tree must not be able to lead it elsewhere: it goes by descriptors
- * of folders only, follows no symbolic link below the given folder, and stays on its mount.
+ * of folders only, follows no symbolic link below the given folder, and stays on its mount. Folders
+ * that lie too deep for a descriptor each are moved up inside the tree first.
  */
 #pragma once
 
