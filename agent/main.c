@@ -93,6 +93,8 @@ static int watch_signals(struct daemon *d)
         r = loop_on_signal(d->loop, SIGINT, on_signal_stop, d);
     if (r == 0)
         r = loop_on_signal(d->loop, SIGHUP, on_signal_reload, d);
+    if (r == 0 && getpid() == 1)
+        r = loop_reap_orphans(d->loop);
     return r;
 }
 

@@ -24,14 +24,6 @@ struct signal_watch {
     void *arg;
 };
 
-struct child_watch {
-    struct loop *loop;
-    sd_event_source *source;
-    void (*fn)(void *arg, pid_t pid, int wait_status);
-    void *arg;
-    bool ended; /* fn is running: what follows frees it */
-};
-
 struct loop {
     sd_event *event;
     int epoll_fd;
@@ -391,51 +383,6 @@ int loop_on_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), 
     l->signals = w;
     r = sd_event_add_signal(l->event, NULL, signo, on_signal, w);
     return r < 0 ? r : 0;
-}
-
-static int on_child(sd_event_source *s, const siginfo_t *si, void *arg)
-{
-    struct child_watch *w = arg;
-    int status = si->si_code == CLD_EXITED ? si->si_status << 8 : si->si_status & 0x7f;
-
-    (void)s;
-    w->ended = true;
-    w->fn(w->arg, si->si_pid, status);
-    (void)sd_event_source_disable_unref(w->source);
-    free(w);
-    return 0;
-}
-
-int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *arg, pid_t pid, int wait_status),
-                  void *arg, struct child_watch **ret)
-{
-    struct child_watch *w = xnew0(struct child_watch);
-    int r;
-
-    *w = (struct child_watch){.loop = l, .fn = fn, .arg = arg};
-    r = sd_event_add_child(l->event, &w->source, pid, WEXITED, on_child, w);
-    /* Not once: under a tracer the end is announced before the child can be reaped.  Off in between
-     * because sd-event only then tells the kernel. */
-    if (r >= 0)
-        r = sd_event_source_set_enabled(w->source, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(w->source, SD_EVENT_ON);
-    if (r < 0) {
-        (void)sd_event_source_disable_unref(w->source);
-        free(w);
-        return r;
-    }
-    *ret = w;
-    return 0;
-}
-
-struct child_watch *loop_child_cancel(struct child_watch *w)
-{
-    if (w && !w->ended) {
-        (void)sd_event_source_disable_unref(w->source);
-        free(w);
-    }
-    return NULL;
 }
 
 /* --- the loop itself --- */

@@ -94,6 +94,9 @@ struct child_watch;
 int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *arg, pid_t pid, int wait_status),
                   void *arg, struct child_watch **ret) _must_check_;
 struct child_watch *loop_child_cancel(struct child_watch *w); /* NULL-safe, returns NULL */
+/* For who is the first process of a container, to whom all orphans come: reaps children that
+ * nobody watches.  SIGCHLD must be blocked; for one loop, until the process ends. */
+int loop_reap_orphans(struct loop *l) _must_check_;
 
 /* sd_notify: READY=1, STATUS=..., STOPPING=1; nothing happens outside systemd */
 void loop_notify(const char *fmt, ...) _printf_(1, 2);

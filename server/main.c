@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/writer.h"
@@ -67,6 +68,8 @@ static int watch_signals(struct program *p)
         r = loop_on_signal(p->loop, SIGINT, on_stop, p);
     if (r == 0)
         r = loop_on_signal(p->loop, SIGHUP, on_reload, p);
+    if (r == 0 && getpid() == 1)
+        r = loop_reap_orphans(p->loop);
     return r;
 }
 

@@ -1,10 +1,12 @@
 /* The event loop: sockets, timers, deferred calls, signals, children; deleting inside callbacks. */
 #include "base/loop.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -528,6 +530,44 @@ static void test_children_are_reaped_with_their_status(void **state)
     assert_int_equal(waitpid(a.pid, NULL, WNOHANG), -1); /* reaped */
 }
 
+/* a child that leaves n of its own behind, which end a little later than it does */
+static pid_t leave_orphans(int n)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    for (int i = 0; i < n; i++)
+        if (fork() == 0) {
+            (void)usleep(20000);
+            _exit(9);
+        }
+    _exit(3);
+}
+
+static void test_orphans_are_reaped_and_nobody_elses_children(void **state)
+{
+    struct watched a = {0}, b = {0};
+    siginfo_t si;
+
+    (void)state;
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* as the first process would be */
+    a.pid = leave_orphans(5);
+    assert_int_equal(waitid(P_PID, (id_t)a.pid, &si, WEXITED | WNOWAIT), 0);
+    assert_int_equal(loop_reap_orphans(l), 0);
+    assert_int_equal(loop_on_child(l, a.pid, on_child, &a, &a.w), 0);
+    start_child(&b, 7);
+    for (int i = 0; i < 10000 && waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) == 0; i++)
+        assert_int_equal(loop_turn(l, 5 * NSEC_PER_MSEC), 0);
+    assert_int_equal(errno, ECHILD);
+    assert_int_equal(a.calls, 1);
+    assert_int_equal(a.status, 3 << 8);
+    assert_int_equal(b.calls, 1);
+    assert_int_equal(b.status, 7 << 8);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+}
+
 static void test_child_cancelled_is_left_to_the_caller(void **state)
 {
     struct watched a = {0};
@@ -582,6 +622,7 @@ int main(void)
         TEST(test_signals_arrive_in_the_loop),
         TEST(test_children_are_reaped_with_their_status),
         TEST(test_child_cancelled_is_left_to_the_caller),
+        TEST(test_orphans_are_reaped_and_nobody_elses_children),
         TEST(test_run_returns_the_code_of_quit),
     };
 
