@@ -47,11 +47,11 @@
 /* HTTP bodies */
 #define TEXT_NO_LOCAL_NODE  "No local Node and node_id not provided"
 #define TEXT_UNKNOWN_SERVER "unknown Nomad server %s"
-#define TEXT_HTTP_METHOD   "Invalid method"
-#define TEXT_HTTP_INDEX    "Invalid index"
-#define TEXT_HTTP_WAIT     "Invalid wait time"
-#define TEXT_HTTP_STALE    "Expect `true` or `false` for `stale` query string parameter"
-#define TEXT_HTTP_PER_PAGE "Expect a number for `per_page` query string parameter"
+#define TEXT_HTTP_METHOD    "Invalid method"
+#define TEXT_HTTP_INDEX     "Invalid index"
+#define TEXT_HTTP_WAIT      "Invalid wait time"
+#define TEXT_HTTP_STALE     "Expect `true` or `false` for `stale` query string parameter"
+#define TEXT_HTTP_PER_PAGE  "Expect a number for `per_page` query string parameter"
 
 /* node events: message, subsystem */
 #define EVENT_REGISTERED        "Node registered"
@@ -65,5 +65,5 @@
 #define EVENT_IDENTITY_DROPPED    "Signed identity is not accepted any more, using the node's secret"
 #define EVENT_NODE_UNKNOWN        "Servers did not know this node, registering again"
 #define EVENT_SUBSYSTEM_HEARTBEAT "Heartbeat" /* nomad structs.go NodeEventSubsystemHeartbeat */
-#define EVENT_SUBSYSTEM_DRIVER  "Driver"
-#define EVENT_SUBSYSTEM_STORAGE "Storage"
+#define EVENT_SUBSYSTEM_DRIVER    "Driver"
+#define EVENT_SUBSYSTEM_STORAGE   "Storage"

@@ -19,7 +19,8 @@ struct http_clients {
     bool started;
 };
 
-/* Counts one more; *ret is NULL for peers without an address and without a limit (max 0).  -EBUSY: it has max. */
+/* Counts one more; *ret is NULL for peers without an address and without a limit (max 0).  -EBUSY:
+ * it has max. */
 int http_clients_enter(struct http_clients *c, const struct sockaddr_storage *peer, unsigned max,
                        struct http_client **ret) _must_check_;
 void http_clients_leave(struct http_clients *c, struct http_client *client); /* NULL-safe */
