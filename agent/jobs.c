@@ -209,7 +209,7 @@ static void take_disks(struct job *j, int r, const char *text)
     struct err e = {0};
     size_t n = 0, len;
 
-    while (mp_frame(&frame, j->out.p, j->out.len, PROBE_RECORD_MAX, &len) == 0) {
+    while (j->out.len > 0 && mp_frame(&frame, j->out.p, j->out.len, PROBE_RECORD_MAX, &len) == 0) {
         struct host_disk_stats one = {0};
 
         if (mp_decode(&desc_host_disk_stats, j->out.p, len, &one, &e) < 0)
