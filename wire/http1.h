@@ -86,23 +86,3 @@ struct http_stream *http_stream_begin(struct http_exchange *take_x, int status,
 size_t http_stream_room(const struct http_stream *s);
 int http_stream_write(struct http_stream *s, const void *p, size_t n) _must_check_;
 void http_stream_end(struct http_stream *take_s); /* the last chunk; no callback comes after it */
-
-/* --- client --- */
-struct http_call;
-struct http_reply {
-    int status;
-    const struct http_header *headers;
-    size_t n_headers;
-    const uint8_t *body;
-    size_t body_len;
-};
-const char *http_reply_header(const struct http_reply *r, const char *name);
-/* reply NULL: failed, e says how.  The call is freed behind it: it must not be cancelled any more.
- */
-typedef void http_done(void *arg, const struct http_reply *reply, const struct err *e);
-/* address as conn_connect's; done exactly once, never from inside */
-struct http_call *http_call(struct loop *l, const char *address, const char *method,
-                            const char *target, const struct http_header *headers, size_t n_headers,
-                            const void *body, size_t n, size_t max_reply, uint64_t timeout_ns,
-                            http_done *done, void *arg);
-void http_call_cancel(struct http_call *c);
