@@ -1,10 +1,10 @@
-/* wire/http1.h - HTTP/1.1 over conns, server and client side, parsed by http-parser.
+/* wire/http1.h - HTTP/1.1 over conns, the server's side, parsed by http-parser.
  *
- * Server: keep-alive, pipelining (answered in order), HEAD, chunked requests, Expect: 100-continue;
+ * Keep-alive, pipelining (answered in order), HEAD, chunked requests, Expect: 100-continue;
  * refused with a plain text and closed: bad syntax 400, header over HTTP_HEAD_MAX 431, body over
  * HTTP_BODY_MAX 413, Content-Length together with Transfer-Encoding 400, missing Host 400,
  * time-outs 408.  A request waits for its answer as long as the handler likes: a vanished peer is
- * noticed (on_gone).  Client: one request per connection, for loopback peers and unix sockets.
+ * noticed (on_gone).
  */
 #pragma once
 

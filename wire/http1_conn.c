@@ -308,7 +308,7 @@ static size_t hconn_take_head(struct hconn *h, const uint8_t *p, size_t n)
     }
     k = http_head_scan(&h->scan, p, n, &e);
     if (k > 0)
-        e.code = http_head_parse(HTTP_REQUEST_HEAD, p, (size_t)k, HTTP_BODY_MAX, &head, &e);
+        e.code = http_head_parse(p, (size_t)k, HTTP_BODY_MAX, &head, &e);
     if (e.code < 0) {
         hconn_refuse(h, e.status, e.text);
         return n;

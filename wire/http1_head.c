@@ -130,10 +130,8 @@ static int on_headers_complete(http_parser *p)
 
     finish_header(c);
     c->head->minor = (uint8_t)p->http_minor;
-    c->head->status = p->status_code;
     c->head->keep_alive = http_should_keep_alive(p) != 0;
-    if (c->head->kind == HTTP_REQUEST_HEAD)
-        c->head->method = http_method_str((enum http_method)p->method);
+    c->head->method = http_method_str((enum http_method)p->method);
     return 1; /* the body is ours */
 }
 
@@ -272,20 +270,20 @@ static int run_parser(struct collect *c, size_t n, struct err *e)
     http_parser parser;
     size_t used;
 
-    http_parser_init(&parser, c->head->kind == HTTP_REQUEST_HEAD ? HTTP_REQUEST : HTTP_RESPONSE);
+    http_parser_init(&parser, HTTP_REQUEST);
     parser.data = c;
     used = http_parser_execute(&parser, &settings, (const char *)c->in, n);
     if (c->too_many)
         return err_set_status(e, -EMSGSIZE, 431, "more than %d header lines", HTTP_HEADERS_MAX);
     if (HTTP_PARSER_ERRNO(&parser) != HPE_OK)
         return bad_syntax(e, http_errno_description(HTTP_PARSER_ERRNO(&parser)));
-    if (used != n || (c->head->kind == HTTP_REQUEST_HEAD && !c->head->method))
+    if (used != n || !c->head->method)
         return bad_syntax(e, "no end of headers");
     return check_version(&parser, e);
 }
 
-int http_head_parse(enum http_head_kind kind, const uint8_t *p, size_t n, uint64_t max_body,
-                    struct http_head **ret, struct err *e)
+int http_head_parse(const uint8_t *p, size_t n, uint64_t max_body, struct http_head **ret,
+                    struct err *e)
 {
     size_t lines = count_lines(p, n), n_max = MIN(lines, (size_t)HTTP_HEADERS_MAX);
     _cleanup_free_ struct http_head *h = NULL;
@@ -297,7 +295,7 @@ int http_head_parse(enum http_head_kind kind, const uint8_t *p, size_t n, uint64
     h = try_alloc(sizeof(*h) + n_max * sizeof(struct http_header) + 2 * (n + 1));
     if (!h)
         return err_set_status(e, -ENOMEM, 503, "out of memory");
-    *h = (struct http_head){.kind = kind};
+    *h = (struct http_head){0};
     c.head = h;
     c.text = (char *)&h->headers[n_max];
     memcpy(c.text, p, n);
@@ -310,17 +308,15 @@ int http_head_parse(enum http_head_kind kind, const uint8_t *p, size_t n, uint64
     r = check_framing(h, max_body, e);
     if (r < 0)
         return r;
-    if (kind == HTTP_REQUEST_HEAD) {
-        c.text[c.target_at + c.target_len] = 0;
-        h->target = c.text + c.target_at;
-        target = c.text + n + 1;
-        memcpy(target, h->target, c.target_len + 1);
-        r = check_request(h, e);
-        if (r == 0)
-            r = split_target(h, target, e);
-        if (r < 0)
-            return r;
-    }
+    c.text[c.target_at + c.target_len] = 0;
+    h->target = c.text + c.target_at;
+    target = c.text + n + 1;
+    memcpy(target, h->target, c.target_len + 1);
+    r = check_request(h, e);
+    if (r == 0)
+        r = split_target(h, target, e);
+    if (r < 0)
+        return r;
     *ret = steal_ptr(&h);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* wire/http1_head.h - heads of HTTP/1.1 messages, read strictly.
+/* wire/http1_head.h - heads of HTTP/1.1 requests, read strictly.
  *
  * Two steps.  http_head_scan() walks over bytes as they come, refuses what would let two readers
  * disagree about where a message ends (bare LF or CR, NUL and other controls, folded lines) and
@@ -23,19 +23,15 @@ struct http_scan {
     uint32_t line; /* start of the line that at stands in */
 };
 
-enum http_head_kind { HTTP_REQUEST_HEAD, HTTP_REPLY_HEAD };
-
 struct http_head {
-    enum http_head_kind kind;
     uint8_t minor; /* HTTP/1.minor */
     bool chunked;
-    bool keep_alive;      /* what the Connection header and the version ask for */
-    bool expect_continue; /* requests */
+    bool keep_alive; /* what the Connection header and the version ask for */
+    bool expect_continue;
     bool has_length;
     uint64_t length;
-    int status;         /* replies */
-    const char *method; /* requests; static text */
-    const char *target; /* requests: as sent; path and query are its parts */
+    const char *method; /* static text */
+    const char *target; /* as sent; path and query are its parts */
     const char *path;
     const char *query;
     size_t n_headers;
@@ -48,7 +44,7 @@ struct http_head {
 ssize_t http_head_scan(struct http_scan *s, const uint8_t *p, size_t n, struct err *e) _must_check_;
 /* Of the n bytes that the scan found.  Errors have an HTTP status (400, 413 for a length over
  * max_body, 417, 431, 501, 505). */
-int http_head_parse(enum http_head_kind kind, const uint8_t *p, size_t n, uint64_t max_body,
-                    struct http_head **ret, struct err *e) _must_check_;
+int http_head_parse(const uint8_t *p, size_t n, uint64_t max_body, struct http_head **ret,
+                    struct err *e) _must_check_;
 /* first value of a header, name without case; NULL when it is not there */
 const char *http_headers_get(const struct http_header *h, size_t n, const char *name);

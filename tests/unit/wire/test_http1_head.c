@@ -12,7 +12,7 @@
 
 #include "base/str.h"
 
-static int parse(enum http_head_kind kind, const char *text, struct http_head **ret, struct err *e)
+static int parse(const char *text, struct http_head **ret, struct err *e)
 {
     struct http_scan s = {0};
     ssize_t k;
@@ -23,16 +23,16 @@ static int parse(enum http_head_kind kind, const char *text, struct http_head **
         return (int)k;
     if (k == 0)
         return err_set(e, -EAGAIN, "incomplete");
-    return http_head_parse(kind, (const uint8_t *)text, (size_t)k, 1000, ret, e);
+    return http_head_parse((const uint8_t *)text, (size_t)k, 1000, ret, e);
 }
 
 /* of what must be fine; never NULL */
-static struct http_head *parsed(enum http_head_kind kind, const char *text)
+static struct http_head *parsed(const char *text)
 {
     struct http_head *h = NULL;
     struct err e;
 
-    if (parse(kind, text, &h, &e) == 0 && h)
+    if (parse(text, &h, &e) == 0 && h)
         return h;
     fail_msg("%s: %s", text, e.text);
     abort();
@@ -42,7 +42,7 @@ static void test_request_is_split_into_its_parts(void **state)
 {
     static const char text[] = "POST /v1/node/x%20y/drain?a=1&b=%2F HTTP/1.1\r\nHost: h\r\n"
                                "X-Empty:\r\nX-Blank: \t v w \t\r\nContent-Length: 12\r\n\r\nbody";
-    _cleanup_free_ struct http_head *h = parsed(HTTP_REQUEST_HEAD, text);
+    _cleanup_free_ struct http_head *h = parsed(text);
 
     (void)state;
     assert_string_equal(h->method, "POST");
@@ -81,7 +81,7 @@ static void test_targets(void **state)
 
         (void)snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: h\r\n\r\n",
                        *rows[i].target == '*' ? "OPTIONS" : "GET", rows[i].target);
-        h = parsed(HTTP_REQUEST_HEAD, text);
+        h = parsed(text);
         assert_string_equal(h->target, rows[i].target);
         assert_string_equal(h->path, rows[i].path);
         assert_string_equal(h->query, rows[i].query);
@@ -103,7 +103,7 @@ static void test_keep_alive_by_version_and_header(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        _cleanup_free_ struct http_head *h = parsed(HTTP_REQUEST_HEAD, rows[i].text);
+        _cleanup_free_ struct http_head *h = parsed(rows[i].text);
 
         assert_int_equal(h->keep_alive, rows[i].keep);
     }
@@ -169,7 +169,7 @@ static void test_doubtful_requests_are_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         _cleanup_free_ struct http_head *h = NULL;
         struct err e;
-        int r = parse(HTTP_REQUEST_HEAD, refused[i].text, &h, &e);
+        int r = parse(refused[i].text, &h, &e);
 
         if (r >= 0 || e.status != refused[i].status || !strstr(e.text, refused[i].part))
             fail_msg("%s -> %d, %d %s", refused[i].text, r, e.status, e.text);
@@ -228,7 +228,7 @@ static void test_too_many_headers_are_431(void **state)
     for (int i = 1; i < HTTP_HEADERS_MAX; i++)
         buf_add_str(&b, "X: 1\r\n");
     buf_add_str(&b, "\r\n");
-    assert_int_equal(parse(HTTP_REQUEST_HEAD, buf_str(&b), &h, &e), 0);
+    assert_int_equal(parse(buf_str(&b), &h, &e), 0);
     assert_int_equal(h->n_headers, HTTP_HEADERS_MAX);
     h = mem_free(h);
     buf_drop(&b, b.len);
@@ -236,27 +236,8 @@ static void test_too_many_headers_are_431(void **state)
     for (int i = 0; i < HTTP_HEADERS_MAX; i++)
         buf_add_str(&b, "X: 1\r\n");
     buf_add_str(&b, "\r\n");
-    assert_int_equal(parse(HTTP_REQUEST_HEAD, buf_str(&b), &h, &e), -EMSGSIZE);
+    assert_int_equal(parse(buf_str(&b), &h, &e), -EMSGSIZE);
     assert_int_equal(e.status, 431);
-}
-
-static void test_reply_heads(void **state)
-{
-    static const char text[] =
-        "HTTP/1.1 404 Not Found\r\nX-Nomad-Index: 7\r\nContent-Length: 0\r\n\r\n";
-    _cleanup_free_ struct http_head *h = parsed(HTTP_REPLY_HEAD, text);
-    struct http_head *none = NULL;
-    struct err e;
-
-    (void)state;
-    assert_int_equal(h->status, 404);
-    assert_true(h->has_length);
-    assert_string_equal(http_headers_get(h->headers, h->n_headers, "x-nomad-index"), "7");
-    assert_true(parse(HTTP_REPLY_HEAD,
-                      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: "
-                      "chunked\r\n\r\n",
-                      &none, &e) < 0);
-    assert_true(parse(HTTP_REPLY_HEAD, "SSH-2.0-x\r\n\r\n", &none, &e) < 0);
 }
 
 static void test_no_memory_is_503(void **state)
@@ -266,7 +247,7 @@ static void test_no_memory_is_503(void **state)
 
     (void)state;
     mem_torture(1);
-    assert_int_equal(parse(HTTP_REQUEST_HEAD, R11 "\r\n", &h, &e), -ENOMEM);
+    assert_int_equal(parse(R11 "\r\n", &h, &e), -ENOMEM);
     mem_torture(0);
     assert_int_equal(e.status, 503);
 }
@@ -282,7 +263,6 @@ int main(void)
         cmocka_unit_test(test_scan_goes_on_where_it_stopped),
         cmocka_unit_test(test_too_large_a_head_is_431),
         cmocka_unit_test(test_too_many_headers_are_431),
-        cmocka_unit_test(test_reply_heads),
         cmocka_unit_test(test_no_memory_is_503),
     };
 
