@@ -102,7 +102,7 @@ static void look_up(struct audit *a)
 
     if (!r)
         return;
-    a->asked = r->uid;
+    a->asked = r->uid; /* NOLINT(clang-analyzer-unix.Malloc): those freed are in no list */
     (void)snprintf(number, sizeof(number), "%" PRIu32, (uint32_t)r->uid);
     job_user(&a->job, number, on_user);
 }

@@ -271,7 +271,7 @@ int servers_use(struct servers *sv, const char *const *v, size_t n, struct err *
         r = servers_split(v[i], &host, &port, e);
         if (r < 0)
             break;
-        address = literal_address(host, port);
+        address = literal_address(str_or_empty(host), port);
         add_new(&given, &n_given, v[i]);
         add_new(&literal, &n_literal, address);
         all = all && address;

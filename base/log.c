@@ -13,6 +13,8 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log_journal.h"
+#include "base/parse.h"
+#include "base/str.h"
 
 enum {
     RECORD_MAX = 8192,
@@ -161,11 +163,16 @@ static void format_line(struct buf *b, bool json, enum log_level level, int code
  * error was redirected since then is to find the log there */
 static bool is_journal(int fd, const char *stream)
 {
-    unsigned long long device, inode;
+    _cleanup_free_ char *text = xstrdup(str_or_empty(stream));
+    char *colon = strchr(text, ':');
+    uint64_t device, inode;
     struct stat st;
 
-    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &st) == 0 &&
-           st.st_dev == device && st.st_ino == inode;
+    if (!colon)
+        return false;
+    *colon = 0;
+    return parse_u64(text, &device) == 0 && parse_u64(colon + 1, &inode) == 0 &&
+           fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 static bool to_journal(void)

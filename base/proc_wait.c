@@ -9,7 +9,10 @@
 #include "base/proc.h"
 #include "base/str.h"
 
-enum { WAIT_TEXT_MAX = 512 };
+enum {
+    WAIT_TEXT_MAX = 512,
+    STAT_UTIME = 12, /* words behind the name in /proc/PID/stat; proc(5) */
+};
 
 struct call_name {
     long number;
@@ -68,10 +71,18 @@ static bool read_cpu_ticks(pid_t pid, uint64_t *ret)
 {
     _cleanup_free_ char *text = read_proc(pid, "stat");
     const char *at = text ? strrchr(text, ')') : NULL;
-    unsigned long long user, system;
+    char *rest = at ? text + (at - text) + 1 : NULL, *word = NULL, *save = NULL;
+    uint64_t user, system;
 
-    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
-                      &system) != 2)
+    for (int i = 0; rest && i < STAT_UTIME; i++) {
+        word = strtok_r(i ? NULL : rest, " ", &save);
+        if (!word)
+            return false;
+    }
+    if (!word || parse_u64(word, &user) < 0)
+        return false;
+    word = strtok_r(NULL, " ", &save);
+    if (!word || parse_u64(word, &system) < 0)
         return false;
     *ret = user + system;
     return true;

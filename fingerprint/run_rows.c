@@ -107,7 +107,9 @@ void row_list_done(struct row_list *l)
 
 static void add(struct row_list *l, struct row *take_row)
 {
-    *vec_add(&l->v, &l->n) = take_row;
+    struct row **slot = vec_grow_(&l->v, &l->n, sizeof(struct row *));
+
+    *slot = take_row;
 }
 
 /* v: NULL for the row of the table itself */

@@ -70,7 +70,8 @@ static int begin_cutting(struct fwd *f, struct err *e)
     f->cutting = true;
     if (f->left == 0)
         return 0;
-    f->items.v = try_alloc(f->left * sizeof(*f->items.v)); /* an element is a byte at least */
+    f->items.v =
+        try_alloc(f->left * sizeof(const struct node_item *)); /* an element is a byte at least */
     return f->items.v ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 

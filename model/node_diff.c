@@ -116,8 +116,10 @@ static void walk_lists(const struct walk *w, const void *a, size_t n_a, const vo
                 : !y ? -1
                      : strcmp(*(char *const *)(const void *)x, *(char *const *)(const void *)y);
 
-        if (c != 0 || !equal(x, y))
-            tell(w, *(char *const *)(const void *)(c <= 0 ? x : y));
+        const char *named = c <= 0 ? x : y;
+
+        if (named && (c != 0 || !equal(x, y)))
+            tell(w, *(char *const *)(const void *)named);
         i += c <= 0;
         k += c >= 0;
     }

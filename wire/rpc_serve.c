@@ -280,6 +280,7 @@ static void next_request(struct rpc_serve *v)
 static void next_stream_header(struct rpc_serve *v)
 {
     struct rpc_stream_offer o = {.take_stream = v->stream};
+    struct rpc_session *s = v->session;
     _cleanup_free_ char *method = NULL;
     size_t len;
     int r;
@@ -301,9 +302,9 @@ static void next_stream_header(struct rpc_serve *v)
     rpc_inbox_init(&v->box);
     v->stream = NULL;
     serve_free(v);
-    if (v->session->plain)
-        conn_read_pause(v->session->plain, false);
-    rpc_stream_offer(v->session, &o);
+    if (s->plain)
+        conn_read_pause(s->plain, false);
+    rpc_stream_offer(s, &o);
 }
 
 /* a plain connection has no window but TCP's */

@@ -228,7 +228,8 @@ static void pump(struct rpc_stream *s)
             empty = true;
             break;
         }
-    s->pumping = false;
+    /* s stays while pumping is set */
+    s->pumping = false; /* NOLINT(clang-analyzer-unix.Malloc) */
     if (s->gone) {
         free(s);
         return;

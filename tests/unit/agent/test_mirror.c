@@ -368,14 +368,13 @@ static void test_behind_a_write_but_without_servers_the_copy_is_shown(void **sta
 {
     struct fixture *f = *state;
     struct view_meta meta;
-    _cleanup_free_ char *text = NULL;
 
     go(f);
     write_eligibility(f, NODE_ID, "eligible");
     fake_server_stop(f->a);
     pass(f, 60 * SEC);
     assert_null(open_for("Node.GetNode", NODE_ID));
-    text = node_status(&meta);
+    free(node_status(&meta));
     assert_false(meta.known_leader);
 }
 

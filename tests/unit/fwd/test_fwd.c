@@ -279,7 +279,6 @@ static void test_a_long_list_is_cut_in_slices(void **state)
     assert_int_equal(f->meta.index, 42);
     node_items_done(&items);
     /* one that is closed in the middle */
-    woken = 0;
     (void)open_view(f, "", "");
     assert_int_equal(f->v->ops->nodes(f->v->impl, "", &items, &f->meta, &f->e), -EINPROGRESS);
     turn_until(f->loop, f->woken > 0);
@@ -579,15 +578,15 @@ static void test_a_write_that_failed_is_not_told(void **state)
 static void test_what_is_not_found(void **state)
 {
     static const struct {
-        enum method_id method;
         const char *fail;
+        enum method_id method;
         int status;
     } rows[] = {
-        {M_CLIENT_STATS,   "Unknown node x",  404},
-        {M_CLIENT_STATS,   "No path to node", 404},
-        {M_NODE_META_READ, "No path to node", 404},
-        {M_NODE_META_READ, "Unknown node x",  0  },
-        {M_NODE_EVALUATE,  "No path to node", 0  },
+        {"Unknown node x",  M_CLIENT_STATS,   404},
+        {"No path to node", M_CLIENT_STATS,   404},
+        {"No path to node", M_NODE_META_READ, 404},
+        {"Unknown node x",  M_NODE_META_READ, 0  },
+        {"No path to node", M_NODE_EVALUATE,  0  },
     };
     struct fixture *f = *state;
 

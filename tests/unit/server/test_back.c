@@ -471,36 +471,36 @@ static void test_http_statuses_are_nomads(void **state)
 {
     static const struct {
         const char *target;
-        int status;
         const char *text;
+        int status;
         bool debug;
     } rows[] = {
-        {"/v1/client/stats",                                                 400, "No local Node and node_id not provided",       false},
-        {"/v1/client/metadata",                                              400, "No local Node and node_id not provided",       false},
-        {"/v1/client/gc",                                                    400, "No local Node and node_id not provided",       false},
-        {"/v1/client/stats?node_id=zz",                                      500,
-         "node lookup failed: index error: UUID must be 36 characters",                                                           false},
-        {"/v1/client/stats?node_id=" UNKNOWN,                                404, "Unknown node " UNKNOWN,                        false},
-        {"/v1/client/metadata?node_id=" UNKNOWN,                             500, "Unknown node " UNKNOWN,                        false},
-        {"/v1/client/gc?node_id=" UNKNOWN,                                   500, "Unknown node " UNKNOWN,                        false},
-        {"/v1/client/stats?node_id=00000002-0000-4000-8000-000000000002",    404, "No path to node",
+        {"/v1/client/stats",                                                 "No local Node and node_id not provided",       400, false},
+        {"/v1/client/metadata",                                              "No local Node and node_id not provided",       400, false},
+        {"/v1/client/gc",                                                    "No local Node and node_id not provided",       400, false},
+        {"/v1/client/stats?node_id=zz",
+         "node lookup failed: index error: UUID must be 36 characters",                                                      500, false},
+        {"/v1/client/stats?node_id=" UNKNOWN,                                "Unknown node " UNKNOWN,                        404, false},
+        {"/v1/client/metadata?node_id=" UNKNOWN,                             "Unknown node " UNKNOWN,                        500, false},
+        {"/v1/client/gc?node_id=" UNKNOWN,                                   "Unknown node " UNKNOWN,                        500, false},
+        {"/v1/client/stats?node_id=00000002-0000-4000-8000-000000000002",    "No path to node",                              404,
          false                                                                                                                         },
-        {"/v1/client/metadata?node_id=00000002-0000-4000-8000-000000000002", 404, "No path to node",
+        {"/v1/client/metadata?node_id=00000002-0000-4000-8000-000000000002", "No path to node",                              404,
          false                                                                                                                         },
-        {"/v1/client/stats?region=mars&node_id=" UNKNOWN,                    500, "No path to region",                            false},
-        {"/v1/agent/host?node_id=" UNKNOWN,                                  403, "Permission denied",                            false},
-        {"/v1/agent/host?node_id=" UNKNOWN,                                  500, "Unknown node " UNKNOWN,                        true },
-        {"/v1/agent/host?server_id=nope",                                    400, "unknown Nomad server nope",                    true },
-        {"/v1/agent/monitor?node_id=" UNKNOWN,                               500, "RPC Error:: 404,Unknown node \"" UNKNOWN "\"",
+        {"/v1/client/stats?region=mars&node_id=" UNKNOWN,                    "No path to region",                            500, false},
+        {"/v1/agent/host?node_id=" UNKNOWN,                                  "Permission denied",                            403, false},
+        {"/v1/agent/host?node_id=" UNKNOWN,                                  "Unknown node " UNKNOWN,                        500, true },
+        {"/v1/agent/host?server_id=nope",                                    "unknown Nomad server nope",                    400, true },
+        {"/v1/agent/monitor?node_id=" UNKNOWN,                               "RPC Error:: 404,Unknown node \"" UNKNOWN "\"", 500,
          false                                                                                                                         },
-        {"/v1/agent/monitor?node_id=zz",                                     500,
-         "RPC Error:: 500,node lookup failed: index error: UUID must be 36 characters",                                           false},
-        {"/v1/agent/monitor?node_id=00000002-0000-4000-8000-000000000002",   500,
-         "RPC Error:: 404,No path to node",                                                                                       false},
-        {"/v1/agent/monitor?server_id=nope",                                 400, "unknown Nomad server nope",                    false},
-        {"/v1/agent/monitor?server_id=leader&node_id=" UNKNOWN,              400,
-         "Cannot target node and server simultaneously",                                                                          false},
-        {"/v1/agent/monitor?log_level=zz&node_id=zz",                        400, "Unknown log level: zz",                        false},
+        {"/v1/agent/monitor?node_id=zz",
+         "RPC Error:: 500,node lookup failed: index error: UUID must be 36 characters",                                      500, false},
+        {"/v1/agent/monitor?node_id=00000002-0000-4000-8000-000000000002",
+         "RPC Error:: 404,No path to node",                                                                                  500, false},
+        {"/v1/agent/monitor?server_id=nope",                                 "unknown Nomad server nope",                    400, false},
+        {"/v1/agent/monitor?server_id=leader&node_id=" UNKNOWN,
+         "Cannot target node and server simultaneously",                                                                     400, false},
+        {"/v1/agent/monitor?log_level=zz&node_id=zz",                        "Unknown log level: zz",                        400, false},
     };
     struct bed *b = *state;
 
