@@ -4,7 +4,10 @@
 #include "base/str.h"
 #include "codec/js.h"
 
-enum { FIRED_LATE_MS = 100 }; /* worth a step when nothing else tells of it */
+enum {
+    FIRED_LATE_MS = 100, /* worth a step when nothing else tells of it */
+    STEP_TEXT_MAX = 200,
+};
 
 struct late {
     struct late_beat now;               /* the one under way, or what is known of the next */
@@ -59,7 +62,7 @@ void late_step(struct late *l, const char *server, const char *what, uint64_t to
         step_done(&b->steps[--b->n_steps]); /* what came last says most */
     b->steps[b->n_steps++] = (struct late_step){
         .server = server ? xstrdup(server) : NULL,
-        .what = xstrdup(what),
+        .what = xstrndup(what, STEP_TEXT_MAX), /* may be what a server said */
         .at_ns = now > took_ns ? now - took_ns : 0,
         .took_ns = took_ns,
         .times = 1,

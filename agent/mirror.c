@@ -127,7 +127,7 @@ static void poll(void *arg)
 void mirror_start(struct mirror *m, bool known)
 {
     if (!known)
-        m->index = 0;
+        m->index = m->written = 0;
     else if (m->started)
         return;
     m->started = true;

@@ -17,14 +17,14 @@ static bool is_own(const char *id, const struct uuid *own)
 }
 
 /* The node a request of one agent's endpoint is about: "" = the one that is asked.  In the body of
- * a POST it has the same name for all of them (fact: http-api 10). */
+ * a POST it has the same name for all of them, and wins there (fact: http-api 10). */
 static char *target_node(const struct ask *q)
 {
     struct node_meta_apply_request body = {0};
     char *id = xstrdup(q->node_id);
     struct err e;
 
-    if (*id || q->body_len == 0)
+    if (q->body_len == 0)
         return id;
     if (js_decode(&desc_node_meta_apply_request, (const char *)q->body, q->body_len, &body, &e) ==
             0 &&

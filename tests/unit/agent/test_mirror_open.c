@@ -75,7 +75,7 @@ static const struct {
     {"NodeMeta.Apply", "", "", "{\"NodeID\":\"\",\"Meta\":{}}", CONTACT, WAY_OWN},
     {"NodeMeta.Apply", "", "", "no JSON", CONTACT, WAY_OWN}, /* refused there */
     {"NodeMeta.Apply", "", "", "", CONTACT, WAY_OWN},
-    {"NodeMeta.Apply", "", "node_id=" OWN, "{\"NodeID\":\"" OTHER "\"}", CONTACT, WAY_OWN},
+    {"NodeMeta.Apply", "", "node_id=" OWN, "{\"NodeID\":\"" OTHER "\"}", CONTACT, WAY_SERVERS},
     /* a stream: its handler knows where */
     {"Agent.Monitor", "", "node_id=" OTHER, "", CONTACT, WAY_OWN},
   /* clang-format on */
