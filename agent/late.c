@@ -1,5 +1,7 @@
 #include "agent/late.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/str.h"
 #include "codec/js.h"
@@ -62,7 +64,7 @@ void late_step(struct late *l, const char *server, const char *what, uint64_t to
         step_done(&b->steps[--b->n_steps]); /* what came last says most */
     b->steps[b->n_steps++] = (struct late_step){
         .server = server ? xstrdup(server) : NULL,
-        .what = xstrndup(what, STEP_TEXT_MAX), /* may be what a server said */
+        .what = xstrndup(what, strnlen(what, STEP_TEXT_MAX)), /* may be what a server said */
         .at_ns = now > took_ns ? now - took_ns : 0,
         .took_ns = took_ns,
         .times = 1,

@@ -77,5 +77,7 @@ struct proc *proc_free(struct proc *p);
  * touches the memory of the process, whose locks may be what it hangs on.  Owned by the caller; ""
  * when nothing can be read. */
 char *proc_describe_wait(pid_t pid) _must_check_;
+/* a number that is to stay the same from try to try: 0, 1, 10, 100, ... */
+uint64_t proc_round_down(uint64_t n);
 /* how many processes below it there are, at most PROC_TREE_MAX */
 size_t proc_count_tree(pid_t pid);

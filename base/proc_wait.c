@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -11,7 +12,7 @@
 
 enum {
     WAIT_TEXT_MAX = 512,
-    STAT_UTIME = 12, /* words behind the name in /proc/PID/stat; proc(5) */
+    STAT_SKIP = 11, /* words between the name and utime in /proc/PID/stat; proc(5) */
 };
 
 struct call_name {
@@ -65,30 +66,42 @@ static char *read_proc(pid_t pid, const char *name)
     return text;
 }
 
+/* the number at *p behind blanks; *p goes behind it */
+static int take_number(const char **p, uint64_t *ret)
+{
+    _cleanup_free_ char *word = NULL;
+    size_t n;
+
+    *p += strspn(*p, " ");
+    n = strcspn(*p, " ");
+    word = xstrndup(*p, n);
+    *p += n;
+    return parse_u64(word, ret);
+}
+
 /* CPU time used so far, in clock ticks: fields 14 and 15 of the stat file, counted behind the name,
  * which may hold anything */
 static bool read_cpu_ticks(pid_t pid, uint64_t *ret)
 {
     _cleanup_free_ char *text = read_proc(pid, "stat");
     const char *at = text ? strrchr(text, ')') : NULL;
-    char *rest = at ? text + (at - text) + 1 : NULL, *word = NULL, *save = NULL;
     uint64_t user, system;
 
-    for (int i = 0; rest && i < STAT_UTIME; i++) {
-        word = strtok_r(i ? NULL : rest, " ", &save);
-        if (!word)
-            return false;
-    }
-    if (!word || parse_u64(word, &user) < 0)
+    if (!at)
         return false;
-    word = strtok_r(NULL, " ", &save);
-    if (!word || parse_u64(word, &system) < 0)
+    at++;
+    for (int i = 0; i < STAT_SKIP; i++) {
+        at += strspn(at, " ");
+        at += strcspn(at, " ");
+    }
+    if (take_number(&at, &user) < 0 || take_number(&at, &system) < 0)
         return false;
     *ret = user + system;
     return true;
 }
 
-/* one that runs waits for nothing: what it has used says whether it spins or did not get its turn
+/* One that runs waits for nothing: what it has used says whether it spins or did not get its turn.
+ * Only how many digits it has: the sentence becomes a driver's health, and is the same next time.
  */
 static void add_cpu(struct buf *b, pid_t pid)
 {
@@ -96,8 +109,17 @@ static void add_cpu(struct buf *b, pid_t pid)
     uint64_t ticks;
 
     if (per_sec > 0 && read_cpu_ticks(pid, &ticks))
-        buf_printf(b, ", on the CPU for %llu ms so far",
-                   (unsigned long long)(ticks * 1000 / (uint64_t)per_sec));
+        buf_printf(b, ", on the CPU for over %" PRIu64 " ms so far",
+                   proc_round_down(ticks * 1000 / (uint64_t)per_sec));
+}
+
+uint64_t proc_round_down(uint64_t n)
+{
+    uint64_t ten = 1;
+
+    while (n / ten >= 10)
+        ten *= 10;
+    return n ? ten : 0;
 }
 
 /* "D (disk sleep)" from the status file; returns its letter, 0 when it cannot be read */

@@ -1,6 +1,7 @@
 #include "fingerprint/group.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -213,8 +214,8 @@ static void explain_silence(const struct group *g, struct buf *reason)
     size_t tree = proc_wait_tree(g->proc);
 
     if (tree >= PROCS_TO_NOTICE)
-        buf_printf(reason, "; %zu%s processes that it has started", tree,
-                   tree == PROC_TREE_MAX ? " and more" : "");
+        buf_printf(reason, "; over %" PRIu64 " processes that it has started",
+                   proc_round_down(tree));
     if (*wait)
         buf_printf(reason, " (%s)", wait);
 }

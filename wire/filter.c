@@ -85,6 +85,21 @@ struct conn_filter *filter_free(struct conn_filter *f)
 
 /* --- the socket --- */
 
+/* TCP lets a socket meet itself when the kernel chooses for it the very port that it connects to
+ * and nobody listens there: nobody is there, and the port must be free at once for its owner. */
+static bool met_itself(int fd, const struct sockaddr_storage *peer, socklen_t len)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    struct sockaddr_storage own;
+    socklen_t own_len = sizeof(own);
+
+    if (peer->ss_family == AF_UNIX || getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
+        own_len != len || memcmp(&own, peer, len) != 0)
+        return false;
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    return true;
+}
+
 static int socket_handshake(struct conn_filter *f, struct err *e)
 {
     int fd = container_of(f, struct socket_filter, filter)->fd, code = 0;
@@ -98,6 +113,8 @@ static int socket_handshake(struct conn_filter *f, struct err *e)
     len = sizeof(peer);
     if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0)
         return errno == ENOTCONN ? -EAGAIN : err_errno(e, -errno, "connect");
+    if (met_itself(fd, &peer, len))
+        return err_errno(e, -ECONNREFUSED, "connect");
     return 0;
 }
 

@@ -184,10 +184,10 @@ class BadProbe(IsolationCase):
     CAUSES = {
         'sleep': ('timeout', r'no answer within 2000 ms; last step: about to sleep \(state S \(sleeping\)'),
         'stopped': ('timeout', r'no answer within 2000 ms; last step: about to sleep \(state T \(stopped\)'),
-        'spin': ('timeout', r'no answer within 2000 ms; last step: about to spin \(state R \(running\), on the CPU for \d+ ms'),
+        'spin': ('timeout', r'no answer within 2000 ms; last step: about to spin \(state R \(running\), on the CPU for over \d+ ms'),
         'crash': ('failed', 'crashed with SIGSEGV; last step: about to crash'),
         'exit': ('failed', 'ended with exit status 3; last step: about to exit'),
-        'fork': ('timeout', r'no answer within 2000 ms; last step: about to fork; \d+( and more)? processes that it has started'),
+        'fork': ('timeout', r'no answer within 2000 ms; last step: about to fork; over \d+ processes that it has started'),
         'flood': ('failed', 'sent garbage: the input ends too early|wrote more than'),
         'garbage': ('failed', 'sent garbage: a record of 1751477356 bytes'),
         'memory': ('failed', 'needs more than 128 MB of memory; last step: about to memory'),

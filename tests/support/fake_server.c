@@ -1,8 +1,11 @@
 #include "tests/support/fake_server.h"
 
 #include <errno.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -497,8 +500,14 @@ static void listen_on(struct fake_server *s, const char *address)
     struct err e = {0};
     int fd = -1;
     char *bound = NULL;
+    int r = listen_open(address, &fd, &bound, &e);
 
-    if (listen_open(address, &fd, &bound, &e) < 0 ||
+    /* a child that is just being started has a copy of the old socket until its exec */
+    for (int i = 0; r == -EADDRINUSE && i < 1000; i++) {
+        (void)poll(NULL, 0, 5);
+        r = listen_open(address, &fd, &bound, &e);
+    }
+    if (r < 0 ||
         rpc_listen(s->loop, fd, &(struct rpc_listen_opts){.handler = handle, .handler_arg = s},
                    &s->listener) < 0) {
         (void)fprintf(stderr, "fake server: %s\n", e.text);
@@ -508,15 +517,26 @@ static void listen_on(struct fake_server *s, const char *address)
     s->address = bound;
 }
 
+/* A loopback address that no other process listens on: the port is free again while the server is
+ * stopped, and nobody may take it then. */
+static void own_host(char *ret, size_t n)
+{
+    unsigned pid = (unsigned)getpid();
+
+    (void)snprintf(ret, n, "127.%u.%u.%u:0", 1 + (pid >> 16) % 254, (pid >> 8) % 256, pid % 256);
+}
+
 struct fake_server *fake_server_new(struct loop *l)
 {
     struct fake_server *s = xnew0(struct fake_server);
+    char host[32];
 
     s->loop = l;
     s->ttl = 10 * (int64_t)NSEC_PER_SEC;
     s->index = 10;
     list_init(&s->held);
-    listen_on(s, "127.0.0.1:0");
+    own_host(host, sizeof(host));
+    listen_on(s, host);
     strv_add(&s->servers, &s->n_servers, s->address);
     return s;
 }

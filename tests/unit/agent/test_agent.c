@@ -155,7 +155,7 @@ static void test_status_line_tells_where_things_stand(void **state)
     assert_status_has(w, "refused");
     fake_server_start(w->f->a);
     pass(w->f, 20 * SEC);
-    assert_status_has(w, "registered with 127.0.0.1:");
+    assert_status_has(w, "registered with 127.");
     assert_status_has(w, "last beat ");
     fake_server_stop(w->f->a);
     pass(w->f, 60 * SEC);

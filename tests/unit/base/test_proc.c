@@ -776,7 +776,7 @@ static void test_describe_wait_of_one_that_spins(void **state)
     for (int i = 0; i < 1000; i++) {
         free(text);
         text = proc_describe_wait(proc_pid(s->proc));
-        if (str_starts(text, "state R (running), on the CPU for ") && !strstr(text, "for 0 ms") &&
+        if (str_starts(text, "state R (running), on the CPU for ") && !strstr(text, "over 0 ms") &&
             str_ends(text, " ms so far"))
             return;
         turn_for(10 * NSEC_PER_MSEC);

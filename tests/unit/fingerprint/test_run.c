@@ -685,21 +685,11 @@ static void test_run_row_that_starts_many_processes_times_out(void **state)
 {
     struct world *w = world_of(state);
 
-    _cleanup_free_ char *number = NULL;
-    struct probe_status st;
-    const char *at;
-    uint64_t n;
-
     add_row(w, "a", PROBE_SLOW, 2000, 0);
     put_script(w, "i=0; while [ $i -lt 50 ]; do sleep 61 & i=$((i+1)); done; wait");
     first_round(w);
-    check(w, 0, PROBE_TIMEOUT, NULL, "no answer within 2000 ms; ");
-    check(w, 0, PROBE_TIMEOUT, NULL, " processes that it has started (state ");
-    probe_run_status(w->run, 0, &st);
-    at = strstr(st.reason, "; ") + 2;
-    number = xstrndup(at, strspn(at, "0123456789"));
-    assert_int_equal(parse_u64(number, &n), 0);
-    assert_in_range(n, 8, 51);
+    check(w, 0, PROBE_TIMEOUT, NULL,
+          "no answer within 2000 ms; over 10 processes that it has started (state ");
 }
 
 static void test_run_a_dead_program_does_not_use_up_every_deadline(void **state)

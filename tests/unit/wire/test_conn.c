@@ -683,6 +683,31 @@ static void test_refused_connection_is_told(void **state)
     l = loop_free(l);
 }
 
+/* the kernel gives an outgoing socket any port, sooner or later the one that it connects to */
+static void test_a_connection_to_itself_is_none(void **state)
+{
+    struct loop *l;
+    char *bound;
+    struct err e = {0};
+    int fd;
+
+    (void)state;
+    assert_int_equal(loop_new(&l), 0);
+    assert_int_equal(listen_open("127.0.0.1:0", &fd, &bound, &e), 0);
+    (void)fd_close(fd);
+    for (int i = 0; i < 30000; i++) {
+        struct user u = {0};
+
+        if (conn_connect(l, bound, NSEC_PER_SEC, &user_calls, &u, &u.c, &e) < 0)
+            continue;
+        turn_until(l, u.closed || u.connected);
+        assert_false(u.connected);
+        u.c = conn_unref(u.c);
+    }
+    free(bound);
+    l = loop_free(l);
+}
+
 static void test_connect_times_out(void **state)
 {
     uint64_t far = clock_boot_ns() + 1000000 * NSEC_PER_SEC;
@@ -1099,6 +1124,7 @@ int main(void)
         cmocka_unit_test(test_new_user_hears_of_an_old_end),
         cmocka_unit_test(test_connects_by_every_family),
         cmocka_unit_test(test_refused_connection_is_told),
+        cmocka_unit_test(test_a_connection_to_itself_is_none),
         cmocka_unit_test(test_connect_times_out),
         cmocka_unit_test(test_bad_addresses_are_refused_in_words),
         cmocka_unit_test(test_addresses_keep_their_form),
