@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/parse.h"
+#include "base/file.h"
 #include "tests/unit/agent/fixture.h"
 
 #define TTL_SEC  60
@@ -101,8 +102,22 @@ static size_t count_descriptors(void)
     return n;
 }
 
+/* simulated time does not wait for children: those on their way end before things are counted */
+static void wait_for_children(const struct soak *s)
+{
+    siginfo_t si;
+
+    for (int i = 0; i < 100000; i++) {
+        if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD)
+            return;
+        assert_int_equal(loop_turn(s->f->loop, NSEC_PER_MSEC), 0);
+    }
+    fail_msg("a child does not end");
+}
+
 static struct level level_now(struct soak *s)
 {
+    wait_for_children(s);
     (void)malloc_trim(0);
     return (struct level){
         .memory = mallinfo2().uordblks,
@@ -227,6 +242,15 @@ static void day(struct soak *s)
     go_on(s, 600 * SEC); /* whatever was open is closed by now */
 }
 
+/* one that does what it is asked for: no child is on its way when things are counted */
+static void put_probe(const struct fixture *f)
+{
+    static const char script[] = "#!/bin/sh\nexit 0\n";
+    _cleanup_free_ char *path = xasprintf("%s/picket-probe", f->dir);
+
+    assert_int_equal(file_write_atomic(path, script, strlen(script), 0700, NULL), 0);
+}
+
 static void test_days_go_by_and_nothing_grows(void **state)
 {
     struct fixture *f = *state;
@@ -239,6 +263,7 @@ static void test_days_go_by_and_nothing_grows(void **state)
         assert_int_equal(parse_u64(env, &days), 0);
     fake_server_set_ttl(f->a, TTL_SEC * (int64_t)SEC);
     start(f);
+    put_probe(f);
     start_allocs(f);
     allocs_start(f->allocs, true);
     s.clocks = clocks_new(&(struct clocks_opts){.loop = f->loop,
@@ -259,7 +284,6 @@ static void test_days_go_by_and_nothing_grows(void **state)
     assert_true(last.memory <= first.memory + 4096);
     assert_int_equal(last.descriptors, first.descriptors);
     assert_in_range(last.timers, 1, first.timers + 1);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child, not even a dead one */
     assert_true(s.late > 0);
     s.clocks = clocks_free(s.clocks);
     (void)close(s.set_fd);
