@@ -31,7 +31,12 @@ class FirstNode(ProgramCase):
         cls.node_id = cls.agt.node_id()
         cls.node = case.ready(cls.srv, cls.node_id)
         # slow probes (volumes, docker) ride along with a later registration
-        cls.node = wait_until('volume known', lambda: cls.srv.node(cls.node_id)['HostVolumes'] and cls.srv.node(cls.node_id))
+        cls.node = wait_until('volume and docker known', cls.whole_node)
+
+    @classmethod
+    def whole_node(cls):
+        node = cls.srv.node(cls.node_id)
+        return node if node['HostVolumes'] and 'docker' in node['Drivers'] else None
 
     @classmethod
     def tearDownClass(cls):
