@@ -90,7 +90,7 @@ struct conn_filter *filter_free(struct conn_filter *f)
 static bool met_itself(int fd, const struct sockaddr_storage *peer, socklen_t len)
 {
     const struct linger at_once = {.l_onoff = 1};
-    struct sockaddr_storage own;
+    struct sockaddr_storage own = {0};
     socklen_t own_len = sizeof(own);
 
     if (peer->ss_family == AF_UNIX || getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||

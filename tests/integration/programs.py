@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,11 +17,18 @@ BIN = os.environ.get('PICKET_BIN', 'build/bin')
 
 
 def free_ports(n):
-    socks = [socket.socket() for _ in range(n)]
+    """Below those that the kernel gives to outgoing connections, which would take one before its program does."""
+    socks, ports = [], []
     try:
-        for s in socks:
-            s.bind(('127.0.0.1', 0))
-        return [s.getsockname()[1] for s in socks]
+        while len(ports) < n:
+            s = socket.socket()
+            socks.append(s)
+            try:
+                s.bind(('127.0.0.1', random.randrange(10000, 32000)))
+                ports.append(s.getsockname()[1])
+            except OSError:
+                pass
+        return ports
     finally:
         for s in socks:
             s.close()

@@ -164,7 +164,7 @@ class IsolationCase(ProgramCase):
         return self.server(server=QUICK_BEATS).start().wait()
 
     def driver(self, srv, lab, name='raw_exec'):
-        return srv.node(lab.node_id())['Drivers'].get(name)
+        return (srv.node(lab.node_id())['Drivers'] or {}).get(name)
 
     def healthy(self, srv, lab, name='raw_exec', seconds=150):
         return wait_until(f'{name} healthy', lambda: (self.driver(srv, lab, name) or {}).get('Healthy'), seconds)

@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import shutil
 import re
 import signal
 import socket
@@ -173,7 +174,9 @@ class Reload(ProgramCase):
         if os.geteuid() == 0:  # anybody else may connect, and is refused
             os.chmod(self.agt.dir, 0o755)
             os.chmod(self.agt.data, 0o711)
-            r = subprocess.run([os.path.join(os.path.abspath(BIN), 'picket'), 'agent', 'reload',
+            # where this user may go, whatever the folder of the build
+            program = shutil.copy(os.path.join(BIN, 'picket'), os.path.join(self.agt.dir, 'picket'))
+            r = subprocess.run([program, 'agent', 'reload',
                                 f'-address=unix://{self.socket()}'], capture_output=True, text=True, check=False,
                                user=65534, group=65534, extra_groups=[])
             self.assertEqual(r.returncode, 1)
