@@ -218,7 +218,7 @@ int remove_tree(const char *below, const char *path, struct answer_delete *ret, 
     } else {
         r = walk(&rm, fd, names, n, &dir_fd, e);
     }
-    if (r == 0)
+    if (r == 0 && names)
         remove_all(&rm, dir_fd, names[n - 1], path);
     (void)fd_close(dir_fd);
     strv_done(&names, &n);

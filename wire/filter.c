@@ -103,7 +103,7 @@ static bool met_itself(int fd, const struct sockaddr_storage *peer, socklen_t le
 static int socket_handshake(struct conn_filter *f, struct err *e)
 {
     int fd = container_of(f, struct socket_filter, filter)->fd, code = 0;
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t len = sizeof(code);
 
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)

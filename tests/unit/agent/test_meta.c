@@ -37,6 +37,8 @@ static int setup(void **state)
     void *fixture = NULL;
 
     assert_int_equal(fixture_setup(&fixture), 0);
+    if (!fixture)
+        return -1;
     b->f = fixture;
     strmap_set(&b->f->conf.client.meta, "rack", "r1");
     strmap_set(&b->f->conf.client.meta, "zone", "z");
