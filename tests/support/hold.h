@@ -26,6 +26,7 @@ static inline pid_t hold(pid_t pid)
 
     assert_int_equal(pipe(fds), 0);
     tracer = fork();
+    assert_true(tracer >= 0);
     if (tracer == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         ok = ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 ? 'y' : 'n';

@@ -10,8 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,6 +23,7 @@
 #include "base/parse.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "tests/support/hold.h"
 
 enum { OUTPUT_MAX = 1024 * 1024 };
 #define WAIT_NS (20 * NSEC_PER_SEC) /* for a child to end by itself, on a busy machine */
@@ -667,41 +666,6 @@ static void test_proc_free_in_on_end(void **state)
 }
 
 /* --- a child that cannot be killed --- */
-
-/* A process that traces the child and then only waits keeps it a zombie that its parent cannot
- * reap: what an uninterruptible wait looks like from outside.  Returns -1 where that is forbidden.
- */
-static pid_t hold(pid_t pid)
-{
-    int fds[2];
-    char ok = 'n';
-    pid_t tracer;
-
-    assert_int_equal(pipe(fds), 0);
-    tracer = fork();
-    assert_true(tracer >= 0);
-    if (tracer == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ok = ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 ? 'y' : 'n';
-        (void)!write(fds[1], &ok, 1);
-        for (;;)
-            (void)pause();
-    }
-    assert_int_equal(read(fds[0], &ok, 1), 1);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
-    if (ok == 'y')
-        return tracer;
-    (void)kill(tracer, SIGKILL);
-    (void)waitpid(tracer, NULL, 0);
-    return -1;
-}
-
-static void release(pid_t tracer)
-{
-    (void)kill(tracer, SIGKILL);
-    (void)waitpid(tracer, NULL, 0);
-}
 
 static void test_proc_reports_a_child_that_hangs_and_its_end(void **state)
 {

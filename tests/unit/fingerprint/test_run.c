@@ -7,11 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -19,6 +15,7 @@
 #include "base/vec.h"
 #include "codec/mp.h"
 #include "fingerprint/run.h"
+#include "tests/support/hold.h"
 #include "tests/support/probe_ctx.h"
 
 #define LONG_NS (30 * NSEC_PER_SEC) /* more than anything here takes on a busy machine */
@@ -902,33 +899,15 @@ static void test_run_children_that_hang_on_volumes_have_a_ceiling(void **state)
 /* --- a child that cannot be killed --- */
 
 /* Traced by a process that only waits, a child stays a zombie: see test_proc. */
-static pid_t hold(struct world *w)
+/* the child of the script that has told its number */
+static pid_t hold_child(struct world *w)
 {
-    _cleanup_free_ char *path = xasprintf("%s/pid", w->folder);
-    uint64_t pid = 0, end = clock_boot_ns() + LONG_NS;
-    int fds[2];
-    char ok = 'n';
-    pid_t tracer;
+    uint64_t end = clock_boot_ns() + LONG_NS;
+    pid_t pid;
 
-    while (file_read_u64(path, &pid) < 0 && clock_boot_ns() < end)
+    while ((pid = hold_pid(w->folder)) < 0 && clock_boot_ns() < end)
         turn_for(w, 10 * NSEC_PER_MSEC);
-    assert_int_equal(pipe(fds), 0);
-    tracer = fork();
-    if (tracer == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ok = ptrace(PTRACE_SEIZE, (pid_t)pid, NULL, NULL) == 0 ? 'y' : 'n';
-        (void)!write(fds[1], &ok, 1);
-        for (;;)
-            (void)pause();
-    }
-    assert_int_equal(read(fds[0], &ok, 1), 1);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
-    if (ok == 'y')
-        return tracer;
-    (void)kill(tracer, SIGKILL);
-    (void)waitpid(tracer, NULL, 0);
-    return -1;
+    return hold(pid);
 }
 
 static void test_run_hung_child_is_not_started_again(void **state)
@@ -939,10 +918,9 @@ static void test_run_hung_child_is_not_started_again(void **state)
     add_row(w, "a", PROBE_SLOW, 1000, 1);
     put_good(w, "a", "1");
     /* its number outside of its PID namespace */
-    put_script(w, "read -r p rest </proc/self/stat; echo $p >$D/pid2; mv $D/pid2 $D/pid;"
-                  " exec sleep 60");
+    put_script(w, HOLD_SCRIPT);
     start(w);
-    tracer = hold(w);
+    tracer = hold_child(w);
     if (tracer < 0)
         skip();
     turn_until_first(w);
@@ -952,8 +930,7 @@ static void test_run_hung_child_is_not_started_again(void **state)
     turn_for(w, 300 * NSEC_PER_MSEC);
     assert_int_equal(starts(w), 1);
     put_script(w, CAT_ALL);
-    (void)kill(tracer, SIGKILL);
-    (void)waitpid(tracer, NULL, 0);
+    release(tracer);
     turn_until_changes(w, 0, 2);
     check(w, 0, PROBE_GOOD, "1", "");
 }
