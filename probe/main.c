@@ -360,6 +360,19 @@ static void abort_visibly(void)
         (void)sigaction(SIGABRT, &sa, NULL);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* The leak checker reads /proc/PID/task by its own pid: in a PID namespace whose /proc is the
+ * host's (fingerprint/run) that is some other process, or none. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    char self[16] = "", pid[16];
+
+    (void)snprintf(pid, sizeof(pid), "%d", getpid());
+    return readlink("/proc/self", self, sizeof(self) - 1) < 0 || strcmp(self, pid) != 0;
+}
+#endif
+
 int main(int argc, char **argv)
 {
     struct options o = {.root = ""};
