@@ -61,3 +61,12 @@ enum {
 #define JOB_OUTPUT_MAX     ((size_t)64 * KIB) /* the answer to an odd job: addresses, a user */
 #define JOB_FILES_MAX      (CONFIG_TOTAL_MAX + MIB) /* the configuration files, packed */
 #define PROBE_OUTPUT_MAX   ((size_t)8 * MIB)        /* all that one probe child may write */
+
+/* picket-sim */
+#define SIM_AGENTS_MAX   1000000            /* of one process; descriptors end sooner */
+#define SIM_STEPS_MAX    10000              /* of one script */
+#define SIM_LINE_MAX     ((size_t)1024)     /* of one step */
+#define SIM_SCRIPT_MAX   ((size_t)1 * MIB)  /* a script that a person or a program wrote */
+#define SIM_PROFILE_MAX  ((size_t)1 * MIB)  /* a node; more would not be registered */
+#define SIM_TEXT_MAX     ((size_t)64 * KIB) /* one text of a profile, filled in */
+#define SIM_PROFILES_MAX 64                 /* in one mix */

@@ -17,6 +17,7 @@
 #include "base/loop.h"
 
 struct conn;
+struct sockaddr_storage;
 
 struct conn_user {
     /* bytes that arrived; returns how many were consumed (the rest is offered again together with
@@ -40,6 +41,12 @@ struct conn *conn_new(struct loop *l, int take_fd, const struct conn_user *user,
 int conn_connect(struct loop *l, const char *address, uint64_t timeout_ns,
                  const struct conn_user *user, void *arg, struct conn **ret,
                  struct err *e) _must_check_;
+/* The same for a socket of the caller's (bound to an address of its choice, say) that does not
+ * block and whose connect() to peer was begun; its number may be looked at while the conn is open.
+ */
+struct conn *conn_begun(struct loop *l, int take_fd, const struct sockaddr_storage *peer,
+                        unsigned peer_len, uint64_t timeout_ns, const struct conn_user *user,
+                        void *arg);
 struct conn *conn_ref(struct conn *c);
 struct conn *conn_unref(struct conn *c); /* NULL-safe, returns NULL */
 

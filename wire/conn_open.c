@@ -82,12 +82,22 @@ struct conn *conn_new(struct loop *l, int take_fd, const struct conn_user *user,
     return conn_make(l, take_fd, true, &peer, len, user, arg);
 }
 
+struct conn *conn_begun(struct loop *l, int take_fd, const struct sockaddr_storage *peer,
+                        unsigned peer_len, uint64_t timeout_ns, const struct conn_user *user,
+                        void *arg)
+{
+    struct conn *c = conn_make(l, take_fd, false, peer, peer_len, user, arg);
+
+    if (timeout_ns && c->state != CONN_DEAD)
+        timer_set(&c->timer, timeout_ns);
+    return c;
+}
+
 int conn_connect(struct loop *l, const char *address, uint64_t timeout_ns,
                  const struct conn_user *user, void *arg, struct conn **ret, struct err *e)
 {
     struct sockaddr_storage peer;
     _cleanup_close_ int fd = -1;
-    struct conn *c;
     socklen_t len;
     int r;
 
@@ -100,10 +110,7 @@ int conn_connect(struct loop *l, const char *address, uint64_t timeout_ns,
     /* a unix socket with a full queue says EAGAIN and cannot be waited for */
     if (connect(fd, (struct sockaddr *)&peer, len) < 0 && errno != EINPROGRESS)
         return err_errno(e, -errno, "connect %s", address);
-    c = conn_make(l, steal_fd(&fd), false, &peer, len, user, arg);
-    if (timeout_ns && c->state != CONN_DEAD)
-        timer_set(&c->timer, timeout_ns);
-    *ret = c;
+    *ret = conn_begun(l, steal_fd(&fd), &peer, len, timeout_ns, user, arg);
     return 0;
 }
 
