@@ -1,7 +1,8 @@
 /* codec/js_packed.c - a described struct from its msgpack straight to JSON.
  *
- * Each map is read twice: once to note where the value of every row stands, then the rows are
- * written in table order from there.  Maps with free keys are sorted by their keys on the stack.
+ * Peers send the keys of a struct in table order, so each value is written as it comes; a map in
+ * another order is read twice, to note where the value of every row stands and to write the rows
+ * from there.  Maps with free keys are sorted by their keys on the stack.
  * Whatever the decoder would refuse or treat in a special way is refused here: the caller decodes
  * then, and gets the decoder's answer.
  */
@@ -10,8 +11,13 @@
 
 #include "codec/js.h"
 #include "codec/js_put.h"
+#include "codec/js_token.h"
 #include "codec/mp.h"
+#include "codec/mp_entries.h"
 #include "codec/ops.h"
+
+/* beside enum js_opts: keys are not tried in table order first */
+#define ANY_ORDER (1U << 31)
 
 static int put_struct(struct buf *b, const struct desc *d, struct mp_in *in, unsigned opts);
 
@@ -27,7 +33,7 @@ static int put_zero(struct buf *b, const struct field *f, unsigned opts)
         return 0;
     case FT_I64:
     case FT_U64:
-        buf_add_byte(b, '0');
+        js_put_byte(b, '0');
         return 0;
     case FT_F64:
         js_f64(b, 0);
@@ -43,103 +49,7 @@ static int put_zero(struct buf *b, const struct field *f, unsigned opts)
     }
 }
 
-static int put_int(struct buf *b, const struct mp_token *t, bool is_signed)
-{
-    if (t->type != MP_INT || (is_signed && t->is_unsigned) ||
-        (!is_signed && !t->is_unsigned && t->i < 0))
-        return -EBADMSG;
-    if (is_signed)
-        js_put_i64(b, t->i);
-    else
-        js_put_u64(b, t->u);
-    return 0;
-}
-
-static int put_bool(struct buf *b, const struct mp_token *t)
-{
-    bool as_int = t->type == MP_INT && !t->is_unsigned && (t->i == 0 || t->i == 1);
-
-    if (t->type != MP_BOOL && !as_int)
-        return -EBADMSG;
-    js_put_bool(b, as_int ? t->i == 1 : t->b);
-    return 0;
-}
-
-static int put_float(struct buf *b, const struct mp_token *t)
-{
-    if (t->type == MP_FLOAT)
-        js_f64(b, t->f);
-    else if (t->type == MP_INT)
-        js_f64(b, t->is_unsigned ? (double)t->u : (double)t->i);
-    else
-        return -EBADMSG;
-    return 0;
-}
-
-/* a NUL ends our strings, not msgpack's: leave those to the decoder */
-static int put_text(struct buf *b, const struct mp_token *t)
-{
-    if (t->type != MP_STR || (t->n > 0 && memchr(t->p, 0, t->n)))
-        return -EBADMSG;
-    js_str_n(b, (const char *)t->p, t->n);
-    return 0;
-}
-
-static int put_time(struct buf *b, const struct mp_token *t)
-{
-    struct gotime time;
-
-    if (t->type != MP_STR || mp_time_parse(t->p, t->n, &time) < 0)
-        return -EBADMSG;
-    js_time(b, time);
-    return 0;
-}
-
 /* --- maps with free keys --- */
-
-struct entry {
-    const uint8_t *key;
-    size_t n;
-    struct mp_in value;
-};
-
-static int compare_keys(const struct entry *a, const struct entry *b)
-{
-    int c = memcmp(a->key, b->key, MIN(a->n, b->n));
-
-    if (c != 0)
-        return c;
-    return a->n < b->n ? -1 : a->n > b->n;
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-    return compare_keys(a, b);
-}
-
-/* keys and places of all values, in key order; -EBADMSG when one comes twice */
-static int read_entries(struct mp_in *in, struct entry *v, size_t n)
-{
-    bool sorted = true;
-
-    for (size_t i = 0; i < n; i++) {
-        struct mp_token key;
-
-        if (mp_next(in, &key) < 0 || key.type != MP_STR || (key.n && memchr(key.p, 0, key.n)))
-            return -EBADMSG;
-        v[i] = (struct entry){.key = key.p, .n = key.n, .value = *in};
-        if (mp_skip(in) < 0)
-            return -EBADMSG;
-        sorted = sorted && (i == 0 || compare_keys(&v[i - 1], &v[i]) < 0);
-    }
-    if (sorted)
-        return 0;
-    qsort(v, n, sizeof(*v), compare_entries);
-    for (size_t i = 1; i < n; i++)
-        if (compare_keys(&v[i - 1], &v[i]) == 0)
-            return -EBADMSG;
-    return 0;
-}
 
 static int put_map_value(struct buf *b, const struct field *f, struct mp_in *in, unsigned opts)
 {
@@ -147,31 +57,35 @@ static int put_map_value(struct buf *b, const struct field *f, struct mp_in *in,
 
     if (f->type == FT_MAPVEC)
         return put_struct(b, f->sub, in, opts);
-    if (mp_next(in, &t) < 0)
+    if (mp_next_short(in, &t) < 0)
         return -EBADMSG;
     if (f->type == FT_I64MAP)
-        return t.type == MP_NIL ? -EBADMSG : put_int(b, &t, true);
+        return t.type == MP_NIL ? -EBADMSG : js_token_int(b, &t, true);
     if (t.type == MP_NIL) { /* a string map has no nil values, a nullable one does */
         js_put_lit(b, f->type == FT_OPT_MAP ? "null" : "\"\"");
         return 0;
     }
-    return put_text(b, &t);
+    return js_token_text(b, &t);
 }
 
 static int put_map(struct buf *b, const struct field *f, const struct mp_token *t, struct mp_in *in,
                    unsigned opts)
 {
-    struct entry v[JS_PACKED_MAP_MAX];
+    struct mp_entry v[JS_PACKED_MAP_MAX];
 
-    if (t->type != MP_MAP || t->n > JS_PACKED_MAP_MAX || read_entries(in, v, t->n) < 0)
+    if (t->type != MP_MAP || t->n > JS_PACKED_MAP_MAX || mp_entries(in, v, t->n) < 0)
         return -EBADMSG;
-    buf_add_byte(b, '{');
+    js_put_byte(b, '{');
     for (size_t i = 0; i < t->n; i++) {
+        struct mp_in value = {v[i].value, in->p};
+
+        if (v[i].n > 0 && memchr(v[i].key, 0, v[i].n))
+            return -EBADMSG;
         js_put_key(b, i, (const char *)v[i].key, v[i].n);
-        if (put_map_value(b, f, &v[i].value, opts) < 0)
+        if (put_map_value(b, f, &value, opts) < 0)
             return -EBADMSG;
     }
-    buf_add_byte(b, '}');
+    js_put_byte(b, '}');
     return 0;
 }
 
@@ -181,16 +95,16 @@ static int put_row(struct buf *b, struct mp_in *in)
 {
     struct mp_token t, v;
 
-    if (mp_next(in, &t) < 0 || t.type != MP_ARRAY)
+    if (mp_next_short(in, &t) < 0 || t.type != MP_ARRAY)
         return -EBADMSG;
-    buf_add_byte(b, '[');
+    js_put_byte(b, '[');
     for (size_t i = 0; i < t.n; i++) {
         if (i > 0)
-            buf_add_byte(b, ',');
-        if (mp_next(in, &v) < 0 || put_int(b, &v, true) < 0)
+            js_put_byte(b, ',');
+        if (mp_next_short(in, &v) < 0 || js_token_int(b, &v, true) < 0)
             return -EBADMSG;
     }
-    buf_add_byte(b, ']');
+    js_put_byte(b, ']');
     return 0;
 }
 
@@ -202,13 +116,13 @@ static int put_element(struct buf *b, const struct field *f, struct mp_in *in, u
         return put_struct(b, f->sub, in, opts);
     if (f->type == FT_MATRIX)
         return put_row(b, in);
-    if (mp_next(in, &t) < 0)
+    if (mp_next_short(in, &t) < 0)
         return -EBADMSG;
     if (f->type == FT_STRVEC)
-        return put_text(b, &t);
+        return js_token_text(b, &t);
     if (t.type == MP_INT && (t.is_unsigned || t.u > UINT16_MAX))
         return -EBADMSG;
-    return put_int(b, &t, false);
+    return js_token_int(b, &t, false);
 }
 
 static int put_array(struct buf *b, const struct field *f, const struct mp_token *t,
@@ -216,78 +130,75 @@ static int put_array(struct buf *b, const struct field *f, const struct mp_token
 {
     if (t->type != MP_ARRAY)
         return -EBADMSG;
-    buf_add_byte(b, '[');
+    js_put_byte(b, '[');
     for (size_t i = 0; i < t->n; i++) {
         if (i > 0)
-            buf_add_byte(b, ',');
+            js_put_byte(b, ',');
         if (put_element(b, f, in, opts) < 0)
             return -EBADMSG;
     }
-    buf_add_byte(b, ']');
-    return 0;
-}
-
-static int put_u8list(struct buf *b, const struct mp_token *t)
-{
-    if (t->type != MP_STR)
-        return -EBADMSG;
-    buf_add_byte(b, '[');
-    for (size_t i = 0; i < t->n; i++) {
-        if (i > 0)
-            buf_add_byte(b, ',');
-        js_put_u64(b, t->p[i]);
-    }
-    buf_add_byte(b, ']');
+    js_put_byte(b, ']');
     return 0;
 }
 
 /* --- rows --- */
 
-static int put_value(struct buf *b, const struct field *f, struct mp_in in, unsigned opts)
+/* in is behind the value when that is done */
+static int put_value(struct buf *b, const struct field *f, struct mp_in *in, unsigned opts)
 {
-    const struct mp_in whole = in;
+    struct mp_in whole = *in;
     struct mp_token t;
 
-    if (mp_next(&in, &t) < 0)
+    if (mp_next_short(in, &t) < 0)
         return -EBADMSG;
     if (t.type == MP_NIL)
         return put_zero(b, f, opts);
     switch (f->type) {
     case FT_BOOL:
     case FT_OPT_BOOL:
-        return put_bool(b, &t);
+        return js_token_bool(b, &t);
     case FT_I64:
     case FT_OPT_I64:
-        return put_int(b, &t, true);
+        return js_token_int(b, &t, true);
     case FT_U64:
-        return put_int(b, &t, false);
+        return js_token_int(b, &t, false);
     case FT_F64:
     case FT_OPT_F64:
-        return put_float(b, &t);
+        return js_token_float(b, &t);
     case FT_STR:
     case FT_OPT_STR:
-        return put_text(b, &t);
+        return js_token_text(b, &t);
     case FT_TIME:
-        return put_time(b, &t);
+        return js_token_time(b, &t);
     case FT_U8LIST:
-        return put_u8list(b, &t);
+        return js_token_u8list(b, &t);
     case FT_MAP:
     case FT_I64MAP:
     case FT_OPT_MAP:
     case FT_MAPVEC:
-        return put_map(b, f, &t, &in, opts);
+        return put_map(b, f, &t, in, opts);
     case FT_STRVEC:
     case FT_U16VEC:
     case FT_MATRIX:
     case FT_VEC:
-        return put_array(b, f, &t, &in, opts);
+        return put_array(b, f, &t, in, opts);
     case FT_STRUCT:
     case FT_PTR:
-        in = whole;
-        return put_struct(b, f->sub, &in, opts);
+        *in = whole;
+        return put_struct(b, f->sub, in, opts);
     default: /* bytes and raw objects stand in no stored object */
         return -EBADMSG;
     }
+}
+
+static bool is_named(const struct field *f, const struct mp_token *key)
+{
+    const char *name = f->name;
+
+    for (size_t i = 0; i < key->n; i++)
+        if (name[i] != (char)key->p[i] || name[i] == 0)
+            return false;
+    return name[key->n] == 0;
 }
 
 /* the row of a key; hint is the row behind the last one found, because peers send keys in order */
@@ -296,14 +207,83 @@ static size_t find_row(const struct desc *d, const struct mp_token *key, size_t 
     char name[64];
     const struct field *f;
 
+    if (hint < d->n_fields && is_named(&d->fields[hint], key))
+        return hint;
     if (key->n >= sizeof(name))
         return SIZE_MAX;
     memcpy(name, key->p, key->n);
     name[key->n] = 0;
-    if (hint < d->n_fields && strcmp(d->fields[hint].name, name) == 0)
-        return hint;
     f = desc_find(d, name);
     return f ? (size_t)(f - d->fields) : SIZE_MAX;
+}
+
+/* what F_OMITEMPTY leaves out, of maps and pointers; in is not moved */
+static int is_left_out(const struct field *f, struct mp_in in)
+{
+    struct mp_token t;
+
+    if (f->type != FT_MAP && f->type != FT_PTR)
+        return -EBADMSG;
+    if (!in.p)
+        return 1;
+    if (mp_next_short(&in, &t) < 0)
+        return -EBADMSG;
+    return t.type == MP_NIL || (f->type == FT_MAP && t.type == MP_MAP && t.n == 0);
+}
+
+/* one row with its name; the value is not there when at->p is NULL */
+static int put_row_value(struct buf *b, const struct field *f, size_t *written, struct mp_in *at,
+                         unsigned opts)
+{
+    int left_out;
+
+    if (f->type == FT_EMBED || (f->type == FT_OPT_STR && (f->flags & F_SECRET)))
+        return -EBADMSG;
+    left_out = f->flags & F_OMITEMPTY ? is_left_out(f, *at) : 0;
+    if (left_out < 0)
+        return left_out;
+    if (left_out > 0 || (f->flags & F_NO_JSON))
+        return at->p && mp_skip(at) < 0 ? -EBADMSG : 0;
+    js_put_name(b, (*written)++, f->name);
+    if ((f->flags & F_SECRET) && !(opts & JS_SECRETS)) {
+        js_put_lit(b, "\"\"");
+        return at->p && mp_skip(at) < 0 ? -EBADMSG : 0;
+    }
+    return at->p ? put_value(b, f, at, opts) : put_zero(b, f, opts);
+}
+
+/* Writes each value as it comes.  1: its keys do not stand in table order, what was written so far
+ * is nothing. */
+static int put_in_order(struct buf *b, const struct desc *d, struct mp_in *in, size_t n,
+                        unsigned opts)
+{
+    struct mp_in none = {0};
+    size_t row = 0, written = 0;
+    int r = 0;
+
+    js_put_byte(b, '{');
+    for (; n > 0 && r == 0; n--) {
+        struct mp_token key;
+        size_t at;
+
+        if (mp_next_short(in, &key) < 0 || key.type != MP_STR)
+            return -EBADMSG;
+        at = find_row(d, &key, row);
+        if (at == SIZE_MAX || (d->fields[at].flags & F_NO_MP)) {
+            r = mp_skip(in);
+            continue;
+        }
+        if (at < row)
+            return 1;
+        while (row < at && r == 0)
+            r = put_row_value(b, &d->fields[row++], &written, &none, opts);
+        if (r == 0)
+            r = put_row_value(b, &d->fields[row++], &written, in, opts);
+    }
+    while (row < d->n_fields && r == 0)
+        r = put_row_value(b, &d->fields[row++], &written, &none, opts);
+    js_put_byte(b, '}');
+    return r;
 }
 
 /* notes where each row's value stands; p NULL = not there */
@@ -314,7 +294,7 @@ static int find_values(const struct desc *d, struct mp_in *in, size_t n, struct 
     for (; n > 0; n--) {
         struct mp_token key;
 
-        if (mp_next(in, &key) < 0 || key.type != MP_STR)
+        if (mp_next_short(in, &key) < 0 || key.type != MP_STR)
             return -EBADMSG;
         row = find_row(d, &key, row + 1);
         if (row != SIZE_MAX && values[row].p)
@@ -327,66 +307,55 @@ static int find_values(const struct desc *d, struct mp_in *in, size_t n, struct 
     return 0;
 }
 
-/* what F_OMITEMPTY leaves out, of maps and pointers; in is not moved */
-static int is_left_out(const struct field *f, struct mp_in in)
+/* in any order: looks for the values first */
+static int put_found(struct buf *b, const struct desc *d, struct mp_in *in, size_t n, unsigned opts)
 {
-    struct mp_token t;
+    struct mp_in values[DESC_ROWS_MAX]; /* only the rows of d are used: the rest stays untouched */
+    size_t written = 0;
+    int r = 0;
 
-    if (f->type != FT_MAP && f->type != FT_PTR)
+    memset(values, 0, d->n_fields * sizeof(values[0]));
+    if (find_values(d, in, n, values) < 0)
         return -EBADMSG;
-    if (!in.p)
-        return 1;
-    if (mp_next(&in, &t) < 0)
-        return -EBADMSG;
-    return t.type == MP_NIL || (f->type == FT_MAP && t.type == MP_MAP && t.n == 0);
+    js_put_byte(b, '{');
+    for (size_t i = 0; r == 0 && i < d->n_fields; i++)
+        r = put_row_value(b, &d->fields[i], &written, &values[i], opts);
+    js_put_byte(b, '}');
+    return r;
 }
 
 static int put_struct(struct buf *b, const struct desc *d, struct mp_in *in, unsigned opts)
 {
-    struct mp_in values[DESC_ROWS_MAX]; /* only the rows of d are used: the rest stays untouched */
+    size_t begin = b->len;
+    struct mp_in content;
     struct mp_token t;
-    size_t written = 0;
-    int r = 0, left_out;
+    int r;
 
     /* flattened structs are of requests and replies */
-    if (d->n_fields > DESC_ROWS_MAX || (d->flags & F_OMITEMPTY) || mp_next(in, &t) < 0 ||
+    if (d->n_fields > DESC_ROWS_MAX || (d->flags & F_OMITEMPTY) || mp_next_short(in, &t) < 0 ||
         (t.type != MP_MAP && t.type != MP_NIL))
         return -EBADMSG;
-    memset(values, 0, d->n_fields * sizeof(values[0]));
-    if (t.type == MP_MAP && find_values(d, in, t.n, values) < 0)
-        return -EBADMSG;
-    buf_add_byte(b, '{');
-    for (size_t i = 0; r == 0 && i < d->n_fields; i++) {
-        const struct field *f = &d->fields[i];
-
-        if (f->type == FT_EMBED || (f->type == FT_OPT_STR && (f->flags & F_SECRET)))
-            return -EBADMSG;
-        if (f->flags & F_NO_JSON)
-            continue;
-        left_out = f->flags & F_OMITEMPTY ? is_left_out(f, values[i]) : 0;
-        if (left_out < 0)
-            return left_out;
-        if (left_out > 0)
-            continue;
-        js_put_name(b, written++, f->name);
-        if ((f->flags & F_SECRET) && !(opts & JS_SECRETS))
-            js_put_lit(b, "\"\"");
-        else
-            r = values[i].p ? put_value(b, f, values[i], opts) : put_zero(b, f, opts);
-    }
-    buf_add_byte(b, '}');
-    return r;
+    if (t.type == MP_NIL)
+        t.n = 0;
+    if (opts & ANY_ORDER)
+        return put_found(b, d, in, t.n, opts);
+    content = *in;
+    r = put_in_order(b, d, in, t.n, opts);
+    if (r <= 0)
+        return r;
+    /* what stands in it is not tried twice per level: the depth would count exponentially */
+    b->len = begin;
+    *in = content;
+    return put_found(b, d, in, t.n, opts | ANY_ORDER);
 }
 
 int js_from_packed(struct buf *b, const struct desc *d, const void *p, size_t n, unsigned opts)
 {
     struct mp_in in = mp_in(p, n);
 
-    /* whole and not too deep: after this the skipping below cannot fail half way */
-    if (mp_skip(&in) < 0 || in.p != in.end)
-        return -EBADMSG;
-    in = mp_in(p, n);
-    if (put_struct(b, d, &in, opts) < 0)
+    if (n < b->max / 2 && b->len < b->max / 2)
+        (void)buf_reserve(b, n + n / 2); /* about what it takes */
+    if (put_struct(b, d, &in, opts) < 0 || in.p != in.end)
         return -EBADMSG;
     return buf_ok(b);
 }

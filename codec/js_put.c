@@ -58,14 +58,19 @@ void js_put_base64(struct buf *b, const uint8_t *p, size_t n)
 void js_put_key(struct buf *b, size_t i, const char *key, size_t n)
 {
     if (i > 0)
-        buf_add_byte(b, ',');
+        js_put_byte(b, ',');
     js_str_n(b, key, n);
-    buf_add_byte(b, ':');
+    js_put_byte(b, ':');
 }
 
 void js_put_name(struct buf *b, size_t i, const char *name)
 {
-    size_t n = strlen(name), at;
+    js_put_name_n(b, i, name, strlen(name));
+}
+
+void js_put_name_n(struct buf *b, size_t i, const char *name, size_t n)
+{
+    size_t at;
 
     if (!buf_reserve(b, n + 4))
         return;

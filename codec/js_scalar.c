@@ -69,23 +69,28 @@ static bool needs_care(uint64_t v)
            has_zero(v ^ EACH('\\'));
 }
 
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+static uint64_t word_at(const char *s)
+{
+    uint64_t v;
+
+    memcpy(&v, s, sizeof(v));
+    return v;
+}
+
 /* the first byte from i on that cannot be copied as it is */
 static size_t plain_until(const char *s, size_t i, size_t n)
 {
-    for (; n - i >= 8; i += 8) {
-        uint64_t v;
-
-        memcpy(&v, s + i, sizeof(v));
-        if (needs_care(v))
-            break;
-    }
-    while (i < n) {
-        uint8_t c = (uint8_t)s[i];
-
-        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
-            break;
+    while (n - i >= 8 && !needs_care(word_at(s + i)))
+        i += 8;
+    if (i < n && n - i < 8 && n >= 8 && !needs_care(word_at(s + n - 8)))
+        return n; /* the rest, with some that were seen */
+    while (i < n && is_plain((uint8_t)s[i]))
         i++;
-    }
     return i;
 }
 
@@ -118,19 +123,13 @@ static void put_escaped(struct buf *b, const char *s, size_t i, size_t n)
     buf_add(b, s + begin, n - begin);
 }
 
-void js_str_n(struct buf *b, const char *s, size_t n)
+bool js_put_plain(struct buf *b, const char *s, size_t n)
 {
-    size_t plain = plain_until(s, 0, n);
-
-    if (plain < n) {
-        buf_add_byte(b, '"');
-        put_escaped(b, s, plain, n);
-        buf_add_byte(b, '"');
-        return;
-    }
-    if (n > b->max || !buf_reserve(b, n + 2)) { /* nearly all strings: nothing to escape */
+    if (plain_until(s, 0, n) < n)
+        return false;
+    if (n > b->max || !buf_reserve(b, n + 2)) {
         b->failed = true;
-        return;
+        return true;
     }
     b->p[b->len] = '"';
     if (n > 0)
@@ -138,6 +137,16 @@ void js_str_n(struct buf *b, const char *s, size_t n)
     b->p[b->len + n + 1] = '"';
     b->len += n + 2;
     b->p[b->len] = 0;
+    return true;
+}
+
+void js_str_n(struct buf *b, const char *s, size_t n)
+{
+    if (js_put_plain(b, s, n)) /* nearly all */
+        return;
+    buf_add_byte(b, '"');
+    put_escaped(b, s, 0, n);
+    buf_add_byte(b, '"');
 }
 
 void js_str(struct buf *b, const char *s)

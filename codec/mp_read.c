@@ -163,13 +163,12 @@ static int read_token(struct mp_in *in, struct mp_token *t)
 
 int mp_next(struct mp_in *in, struct mp_token *ret)
 {
-    struct mp_in at = *in;
-    int r = read_token(&at, ret);
+    const uint8_t *begin = in->p;
+    int r = read_token(in, ret);
 
     if (r < 0)
-        return r;
-    *in = at;
-    return 0;
+        in->p = begin;
+    return r;
 }
 
 /* seconds from year 1 to year 10000: what RFC 3339 can say */

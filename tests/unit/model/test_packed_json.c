@@ -109,6 +109,78 @@ static void test_keys_in_any_order_and_unknown_ones(void **state)
     assert_same(b.p, b.len);
 }
 
+/* the same object with the keys of all its maps backwards */
+static void reverse(struct mp_in *in, struct buf *out)
+{
+    const uint8_t *begin = in->p;
+    struct mp_in parts[256];
+    struct mp_token t;
+
+    assert_int_equal(mp_next(in, &t), 0);
+    if (t.type != MP_MAP && t.type != MP_ARRAY) {
+        buf_add(out, begin, (size_t)(in->p - begin));
+        return;
+    }
+    assert_true(t.n <= ARRAY_LEN(parts));
+    buf_add(out, begin, (size_t)(in->p - begin));
+    for (size_t i = 0; i < t.n; i++) {
+        parts[i] = *in;
+        assert_int_equal(mp_skip(in), 0);
+        if (t.type == MP_MAP)
+            assert_int_equal(mp_skip(in), 0);
+    }
+    for (size_t i = 0; i < t.n; i++) {
+        struct mp_in at = parts[t.type == MP_MAP ? t.n - 1 - i : i];
+
+        reverse(&at, out);
+        if (t.type == MP_MAP)
+            reverse(&at, out);
+    }
+}
+
+static void test_keys_backwards_at_every_depth(void **state)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(OUT_MAX), direct = BUF_INIT(OUT_MAX);
+    _cleanup_free_ char *body = NULL, *want = NULL;
+    const uint8_t *node;
+    size_t n, node_len;
+    struct mp_in in;
+
+    (void)state;
+    body = data_read("msgpack/1.0.18/register-node-register-request-2.msgpack", &n);
+    assert_int_equal(mp_map_find(body, n, "Node", &node, &node_len), 0);
+    want = decoded(node, node_len);
+    in = mp_in(node, node_len);
+    reverse(&in, &b);
+    assert_int_equal(b.len, node_len);
+    assert_memory_not_equal(b.p, node, node_len);
+    assert_int_equal(js_from_packed(&direct, &desc_node, b.p, b.len, 0), 0);
+    assert_string_equal(buf_str(&direct), want);
+}
+
+static void test_names_of_fields_are_compared_whole(void **state)
+{
+    static const struct {
+        const char *key;
+        size_t n;
+    } keys[] = {
+        {"Nam",   3},
+        {"Namee", 5},
+        {"",      0},
+        {"name",  4}
+    };
+    _cleanup_buf_ struct buf b = BUF_INIT(OUT_MAX);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        buf_reset(&b);
+        mp_map(&b, 1);
+        mp_raw(&b, keys[i].key, keys[i].n);
+        mp_str(&b, "x");
+        assert_same(b.p, b.len);
+    }
+}
+
 static void test_forms_for_the_decoder_are_refused(void **state)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(OUT_MAX);
@@ -186,6 +258,8 @@ int main(void)
         cmocka_unit_test(test_recorded_nodes_come_out_as_the_long_way_does),
         cmocka_unit_test(test_our_own_node_comes_out_as_the_long_way_does),
         cmocka_unit_test(test_keys_in_any_order_and_unknown_ones),
+        cmocka_unit_test(test_keys_backwards_at_every_depth),
+        cmocka_unit_test(test_names_of_fields_are_compared_whole),
         cmocka_unit_test(test_forms_for_the_decoder_are_refused),
         cmocka_unit_test(test_map_larger_than_the_ceiling_is_refused),
         cmocka_unit_test(test_ceiling_of_the_output_is_told),
