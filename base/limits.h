@@ -37,6 +37,16 @@ enum {
 #define CONN_IN_MAX       ((size_t)1 * MIB)  /* bytes left unread for later; then the conn fails */
 #define CONN_OUT_MAX      ((size_t)32 * MIB) /* unsent bytes per connection before it is dropped */
 
+/* all connections of the process together (wire/budget.h, wire/pace.h, wire/fds.h) */
+#define PEERS_IN_MAX   ((size_t)512 * MIB)  /* bodies that are arriving or wait for an answer */
+#define PEERS_OUT_MAX  ((size_t)1024 * MIB) /* answers that have not left; ten of 100,000 nodes */
+#define PEERS_SMALL    ((size_t)64 * KIB)   /* up to this a body may use the last quarter of both */
+#define PACE_SEC       120                  /* what is sent or received may take so long ... */
+#define PACE_BYTES     ((size_t)64 * KIB)   /* ... and a second for so many bytes */
+#define FDS_RESERVE    128 /* descriptors that peers cannot take from the rest of the program */
+#define RPC_SPARED     20  /* connections of a client that may not be streams (type byte 05) */
+#define LATE_LOOK_SEC  1   /* a deadline found bytes that we had not got round to reading */
+
 /* HTTP */
 #define HTTP_HEAD_MAX   ((size_t)32 * KIB)  /* request line and headers; beyond it 431 */
 #define HTTP_BODY_MAX   ((size_t)1 * MIB)   /* request bodies are drain specs; beyond it 413 */
@@ -44,6 +54,8 @@ enum {
 #define HTTP_STREAM_MAX ((size_t)64 * KIB)  /* unsent bytes of an answer that goes on */
 #define HTTP_REPLY_MAX  ((size_t)256 * MIB) /* 100,000 list stubs are 71 MB */
 #define LOG_FRAME_MAX   ((size_t)1 * MIB) /* one piece of a log stream as it comes to the command */
+/* texts of lists that slow readers hold, beyond twice what the nodes of now have */
+#define TEXTS_LIVE_MAX ((size_t)256 * MIB)
 
 /* objects */
 #define NODE_PACKED_MAX                                                                            \

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/limits.h"
 #include "base/list.h"
 #include "wire/conn.h"
+#include "wire/fds.h"
 #include "wire/peers.h"
 #include "wire/rpc_priv.h"
 
@@ -38,6 +40,8 @@ struct guest {
     struct conn *conn;           /* owned until there is a session */
     struct rpc_session *session; /* owned */
     struct timer timer;          /* first byte; a stream's header */
+    bool streams;                /* counted as a stream */
+    bool late;                   /* its time was up, but it had sent something */
 };
 
 static void guest_free(struct guest *g)
@@ -46,6 +50,8 @@ static void guest_free(struct guest *g)
 
     timer_stop(&g->timer);
     list_remove(&g->link);
+    if (g->streams)
+        peers_leave_stream(g->peer);
     peers_leave(ln->peers, g->peer);
     if (g->conn)
         conn_close(g->conn);
@@ -74,10 +80,14 @@ static void on_timeout(void *arg)
 {
     struct guest *g = arg;
 
-    if (g->session)
+    if (g->session) {
         rpc_session_close(g->session);
-    else
+    } else if (!g->late && conn_unread(g->conn)) {
+        g->late = true; /* the delay is ours: in a stampede, or after a pause of the process */
+        timer_set(&g->timer, LATE_LOOK_SEC * NSEC_PER_SEC);
+    } else {
         guest_free(g);
+    }
 }
 
 /* the header of a connection that is one stream */
@@ -119,7 +129,9 @@ static ssize_t on_first_byte(void *arg, const uint8_t *p, size_t n)
     struct guest *g = arg;
 
     (void)n;
-    if (p[0] == TYPE_YAMUX || p[0] == TYPE_PLAIN || p[0] == TYPE_STREAMING)
+    if (p[0] == TYPE_STREAMING && peers_enter_stream(g->listener->peers, g->peer))
+        g->streams = true;
+    if (p[0] == TYPE_YAMUX || p[0] == TYPE_PLAIN || g->streams)
         start_session(g, p[0]);
     else
         guest_free(g);
@@ -173,10 +185,13 @@ static void on_ready(void *arg, uint32_t revents)
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = accept4(ln->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-        if (fd >= 0) {
+        if (fd >= 0 && !fds_may_keep(fd)) {
+            (void)fd_close(fd);
+        } else if (fd >= 0) {
             welcome(ln, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* it would be reported ready without end: serve those that are here, then look again */
+            (void)fds_may_keep(-1);
             io_set(&ln->io, 0);
             timer_set(&ln->resume, ACCEPT_PAUSE_NS);
             return;

@@ -2,8 +2,8 @@
  * 04 TLS comes later as a filter; everything else is closed without an answer).
  *
  * Limits (fact: rpc-wire 2.1): no first byte, or for 05 no header, within 5 s: closed; more than
- * max_per_client connections from one address: accepted and closed at once; out of descriptors:
- * accepting pauses.
+ * max_per_client connections from one address, or 20 fewer streams (05): accepted and closed at
+ * once, as are those beyond the reserve of descriptors (wire/fds.h).
  */
 #pragma once
 

@@ -56,6 +56,8 @@ void conn_write(struct conn *c, const void *p, size_t n);
 /* the same for a whole buffer, which is emptied */
 void conn_write_buf(struct conn *c, struct buf *take);
 size_t conn_pending(const struct conn *c);         /* bytes written and not yet sent */
+/* whether bytes have arrived that nobody has read: a deadline that finds some was ours to miss */
+bool conn_unread(const struct conn *c);
 void conn_read_pause(struct conn *c, bool paused); /* stop and resume reading: backpressure */
 /* closes after what was written has been sent (at most 10 s); no callback comes after this */
 void conn_close(struct conn *c);

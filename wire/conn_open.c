@@ -5,10 +5,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/limits.h"
 #include "wire/addr.h"
+#include "wire/budget.h"
 #include "wire/conn_priv.h"
 
 /* Conns are made here and asked about themselves; what happens in between is in wire/conn.c. */
@@ -16,6 +18,8 @@
 enum {
     KEEPALIVE_SEC = 15, /* as Go: first probe, distance */
     KEEPALIVE_COUNT = 9,
+    /* the same for a peer that vanished with bytes on the way to it: keepalive is silent then */
+    USER_TIMEOUT_MS = KEEPALIVE_SEC * (KEEPALIVE_COUNT + 1) * 1000,
 };
 
 static void set_tcp_options(int fd)
@@ -23,11 +27,12 @@ static void set_tcp_options(int fd)
     static const struct {
         int level, name, value;
     } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY,   1              },
-        {SOL_SOCKET,  SO_KEEPALIVE,  1              },
-        {IPPROTO_TCP, TCP_KEEPIDLE,  KEEPALIVE_SEC  },
-        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_SEC  },
-        {IPPROTO_TCP, TCP_KEEPCNT,   KEEPALIVE_COUNT},
+        {IPPROTO_TCP, TCP_NODELAY,      1              },
+        {SOL_SOCKET,  SO_KEEPALIVE,     1              },
+        {IPPROTO_TCP, TCP_KEEPIDLE,     KEEPALIVE_SEC  },
+        {IPPROTO_TCP, TCP_KEEPINTVL,    KEEPALIVE_SEC  },
+        {IPPROTO_TCP, TCP_KEEPCNT,      KEEPALIVE_COUNT},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
@@ -66,6 +71,7 @@ void conn_free(struct conn *c)
 {
     defer_stop(&c->work);
     buf_done(&c->in);
+    budget_hold(BUDGET_IN, &c->in_counted, 0);
     free(c->peer);
     free(c->local);
     free(c->why);
@@ -112,6 +118,13 @@ int conn_connect(struct loop *l, const char *address, uint64_t timeout_ns,
         return err_errno(e, -errno, "connect %s", address);
     *ret = conn_begun(l, steal_fd(&fd), &peer, len, timeout_ns, user, arg);
     return 0;
+}
+
+bool conn_unread(const struct conn *c)
+{
+    int n = 0;
+
+    return c->state != CONN_DEAD && ioctl(c->socket.fd, FIONREAD, &n) == 0 && n > 0;
 }
 
 struct loop *conn_loop(const struct conn *c)

@@ -23,6 +23,7 @@ struct conn {
     struct defer work;
     struct outq out;
     struct buf in; /* what the user left for later */
+    size_t in_counted, out_counted; /* parts of the budget */
     char *peer;    /* owned */
     char *local;   /* owned; made when asked for */
     char *why;     /* owned; why it failed */

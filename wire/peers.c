@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/limits.h"
 #include "wire/addr.h"
 
 struct peer {
     struct peer *next;
     uint64_t hash;
-    unsigned n;
+    unsigned n, n_streams;
     char host[];
 };
 
@@ -107,4 +108,20 @@ void peers_leave(struct peers *p, struct peer *entry)
     *at = entry->next;
     free(entry);
     p->n--;
+}
+
+bool peers_enter_stream(const struct peers *p, struct peer *entry)
+{
+    if (!entry)
+        return true;
+    if (p->max > RPC_SPARED && entry->n_streams >= p->max - RPC_SPARED)
+        return false;
+    entry->n_streams++;
+    return true;
+}
+
+void peers_leave_stream(struct peer *entry)
+{
+    if (entry)
+        entry->n_streams--;
 }

@@ -14,3 +14,7 @@ struct peers *peers_free(struct peers *p);        /* entries that were not given
 /* counts one more from "ip:port"; false when the limit is reached; give *ret back once */
 bool peers_enter(struct peers *p, const char *peer, struct peer **ret) _must_check_;
 void peers_leave(struct peers *p, struct peer *entry); /* NULL is fine */
+/* one of those that were counted becomes a stream, of which RPC_SPARED fewer may be: false, or
+ * peers_leave_stream() before peers_leave(); entry NULL (no limit) is fine */
+bool peers_enter_stream(const struct peers *p, struct peer *entry) _must_check_;
+void peers_leave_stream(struct peer *entry);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "wire/budget.h"
 #include "wire/conn.h"
 #include "wire/rpc_priv.h"
 
@@ -18,6 +19,7 @@ static void session_free(struct rpc_session *s)
     s->plain = conn_unref(s->plain);
     defer_stop(&s->work);
     timer_stop(&s->slow);
+    timer_stop(&s->pace);
     list_for_each (v, &s->serving, struct rpc_serve, link) {
         v->stream = NULL;
         rpc_serve_gone(v);
@@ -54,6 +56,7 @@ void rpc_session_fail(struct rpc_session *s, int code, const char *text)
         return;
     s->dead = true;
     timer_stop(&s->slow);
+    timer_stop(&s->pace);
     s->why = xstrdup(text);
     s->why_code = code;
     list_for_each (v, &s->serving, struct rpc_serve, link)
@@ -178,6 +181,7 @@ struct rpc_session *rpc_session_new(struct conn *take_c, const struct rpc_sessio
     s->opened_ns = clock_boot_ns();
     defer_init(s->loop, &s->work, on_work, s);
     timer_init(s->loop, &s->slow, "rpc slow calls", rpc_calls_slow, s);
+    timer_init(s->loop, &s->pace, "rpc slow peer", rpc_pace_look, s);
     if (o->plain) {
         s->plain = take_c;
         rpc_serve_new(s, NULL);
@@ -188,6 +192,15 @@ struct rpc_session *rpc_session_new(struct conn *take_c, const struct rpc_sessio
         conn_write(take_c, "\x06", 1);
     s->yamux = yamux_new(take_c, o->client, &yamux_calls, s);
     return s;
+}
+
+/* --- what it holds --- */
+
+void rpc_session_hold(struct rpc_session *s, size_t *counted, size_t n)
+{
+    s->request_bytes += n - *counted;
+    *counted = n;
+    budget_hold(BUDGET_IN, &s->counted_bytes, s->request_bytes);
 }
 
 /* --- questions --- */

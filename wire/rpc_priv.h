@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "wire/pace.h"
 #include "wire/rpc_stream.h"
 #include "wire/rpc_wire.h"
 #include "wire/yamux.h"
@@ -24,11 +25,13 @@ struct rpc_session {
     struct list streams; /* of rpc_stream */
     size_t n_calls, n_idle, n_streams;
     size_t request_bytes; /* held by requests of the peer: half-sent, pipelined, waiting */
+    size_t counted_bytes; /* of those, what is part of the budget */
     uint64_t seq;
     uint64_t slow_mark, probed; /* seq when slow was set; calls up to it need no probe any more */
     uint64_t opened_ns;
     struct defer work;
     struct timer slow; /* calls wait: is the peer there? */
+    struct timer pace; /* a request is half-sent or an answer has not left */
     char *why;         /* owned; set once dead */
     int why_code;
     unsigned refs;
@@ -51,6 +54,8 @@ struct rpc_serve {
     struct request *busy; /* dispatched, not answered */
     size_t held;          /* bytes not yet granted to the peer again */
     size_t counted;       /* its part of the session's request_bytes */
+    struct pace arrives;  /* what was begun: the type byte, a request */
+    struct pace leaves;   /* answers that wait for the peer */
     uint8_t type;         /* enum rpc_stream_type */
     bool eof;             /* the peer sends nothing more */
     bool ready;           /* look at it in the next turn */
@@ -61,6 +66,14 @@ void rpc_serve_new(struct rpc_session *s, struct yamux_stream *stream);
 void rpc_serve_ready(struct rpc_session *s); /* deferred: goes on where `ready` is set */
 /* the stream is dead: whoever works on an answer is told */
 void rpc_serve_gone(struct rpc_serve *v);
+/* its time is up: no answer, no more words */
+void rpc_serve_drop(struct rpc_serve *v);
+/* rpc_pace.c: n bytes of an answer were handed over; a request is (not) half-sent; of the timer */
+void rpc_pace_sent(struct rpc_serve *v, size_t n);
+void rpc_pace_waits(struct rpc_serve *v, bool half_sent);
+void rpc_pace_look(void *arg);
+/* *counted is somebody's part of what the session holds, now n */
+void rpc_session_hold(struct rpc_session *s, size_t *counted, size_t n);
 /* plain connections: their bytes and their end */
 void rpc_serve_data(void *arg, const uint8_t *p, size_t n);
 void rpc_serve_eof(void *arg);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "wire/budget.h"
 #include "wire/conn.h"
 #include "wire/rpc_priv.h"
 
@@ -16,6 +17,7 @@ enum {
     REQUESTS_PER_TURN = 64, /* pipelined ones; then others have their turn */
     SMALL_BODY = 16 * KIB,
 };
+#define RPC_BUSY_TEXT "rpc: the server is busy: too much waits in its connections"
 
 struct request {
     struct rpc_request q;
@@ -31,16 +33,14 @@ static void count_bytes(struct rpc_serve *v)
 {
     size_t now = v->box.in.len + (v->busy ? v->busy->q.body_len : 0);
 
-    v->session->request_bytes += now - v->counted;
-    v->counted = now;
+    rpc_session_hold(v->session, &v->counted, now);
 }
 
 static void serve_free(struct rpc_serve *v)
 {
     list_remove(&v->link);
     rpc_inbox_done(&v->box);
-    v->session->request_bytes -= v->counted;
-    v->counted = 0;
+    rpc_session_hold(v->session, &v->counted, 0);
     if (v->pumping)
         v->gone = true;
     else
@@ -85,13 +85,25 @@ static void request_free(struct request *r)
     (void)rpc_session_unref(s);
 }
 
-static void send(struct rpc_serve *v, const void *p, size_t n)
+void rpc_serve_drop(struct rpc_serve *v)
+{
+    if (v->session->o.plain) {
+        rpc_session_fail(v->session, -ETIMEDOUT, "the peer is too slow");
+        return;
+    }
+    v->stream = yamux_reset(v->stream);
+    rpc_serve_gone(v);
+}
+
+static void put(struct rpc_serve *v, const void *p, size_t n)
 {
     if (v->stream)
         yamux_write(v->stream, p, n);
     else if (v->session->plain)
         conn_write(v->session->plain, p, n);
 }
+
+static const uint8_t empty_map[] = {0x80};
 
 /* a small body goes in one frame with its header, a large one is not copied for that */
 static void send_reply(struct rpc_serve *v, uint64_t seq, const char *method, const char *error,
@@ -100,6 +112,12 @@ static void send_reply(struct rpc_serve *v, uint64_t seq, const char *method, co
     struct buf b = BUF_INIT(RPC_HEADER_MAX + CONN_OUT_MAX);
     bool large = n > SMALL_BODY && n < CONN_OUT_MAX - RPC_HEADER_MAX;
 
+    if (large && !budget_allows(BUDGET_OUT, n)) {
+        large = false;
+        error = RPC_BUSY_TEXT;
+        body = empty_map;
+        n = sizeof(empty_map);
+    }
     rpc_reply_header_write(&b, error, seq, method);
     if (!large)
         buf_add(&b, body, n);
@@ -108,9 +126,11 @@ static void send_reply(struct rpc_serve *v, uint64_t seq, const char *method, co
         rpc_reply_header_write(&b, "rpc: the reply is too large", seq, method);
         mp_map(&b, 0);
     }
-    send(v, b.p, b.len);
+    n = large ? n : 0;
+    put(v, b.p, b.len);
     if (large)
-        send(v, body, n);
+        put(v, body, n);
+    rpc_pace_sent(v, b.len + n);
     buf_done(&b);
 }
 
@@ -137,8 +157,6 @@ static void answer(struct rpc_request *q, const char *error, const void *body, s
     }
     request_free(r);
 }
-
-static const uint8_t empty_map[] = {0x80};
 
 void rpc_reply(struct rpc_request *take_q, const void *body, size_t n)
 {
@@ -224,7 +242,9 @@ static void bad_message(struct rpc_serve *v, int code)
         return;
     }
     method = xstrndup((const char *)h.method, h.method_len);
-    if (code == -EMSGSIZE)
+    if (code == -ENOBUFS)
+        (void)snprintf(text, sizeof(text), "%s", RPC_BUSY_TEXT);
+    else if (code == -EMSGSIZE)
         (void)snprintf(text, sizeof(text), "rpc: the request is larger than %zu bytes",
                        RPC_BODY_MAX);
     else
@@ -233,6 +253,16 @@ static void bad_message(struct rpc_serve *v, int code)
     send_reply(v, h.seq, method, text, empty_map, sizeof(empty_map));
     free(method);
     serve_end(v);
+}
+
+/* All connections hold too much already.  A request whose header is there is answered; bytes behind
+ * one that waits for its answer cannot be told apart from more of the same. */
+static void refuse_more(struct rpc_serve *v)
+{
+    if (v->busy || v->type == RPC_TYPE_STREAMING)
+        rpc_serve_drop(v);
+    else
+        bad_message(v, -ENOBUFS);
 }
 
 /* whether the header, when it is whole, makes no sense */
@@ -338,6 +368,7 @@ static void pump(struct rpc_serve *v)
         return;
     }
     count_bytes(v);
+    rpc_pace_waits(v, !v->busy && !v->ready && v->box.in.len > 0);
     if (v->ready && !v->busy)
         defer_set(&v->session->work);
     else
@@ -394,8 +425,14 @@ void rpc_serve_data(void *arg, const uint8_t *p, size_t n)
         p++;
         n--;
     }
-    if (n == 0)
+    if (n == 0) {
+        rpc_pace_waits(v, false);
         return;
+    }
+    if (!budget_allows(BUDGET_IN, v->box.in.len + n)) {
+        refuse_more(v);
+        return;
+    }
     if (!rpc_inbox_add(&v->box, p, n)) {
         rpc_session_fail(v->session, -ENOMEM, "no memory for a request");
         return;
@@ -444,8 +481,10 @@ void rpc_serve_new(struct rpc_session *s, struct yamux_stream *stream)
     v->stream = stream;
     rpc_inbox_init(&v->box);
     list_append(&s->serving, &v->link);
-    if (stream)
+    if (stream) {
         yamux_stream_set_user(stream, &calls, v);
-    else
+        rpc_pace_waits(v, true); /* its type byte is to come */
+    } else {
         v->type = s->o.streaming ? RPC_TYPE_STREAMING : RPC_TYPE_RPC;
+    }
 }

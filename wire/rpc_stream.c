@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "wire/budget.h"
 #include "wire/conn.h"
 #include "wire/rpc_stream_priv.h"
+
+#define BUSY_TEXT "too much waits in all connections"
 
 enum { OBJECTS_PER_TURN = 256 };
 
@@ -76,7 +79,7 @@ void rpc_stream_free(struct rpc_stream *s)
     s->why = mem_free(s->why);
     if (session) {
         session->n_streams--;
-        session->request_bytes -= s->counted;
+        rpc_session_hold(session, &s->counted, 0);
         if (session->plain)
             rpc_session_fail(session, -ECONNRESET, "EOF");
     }
@@ -179,8 +182,7 @@ static void grant(struct rpc_stream *s, bool more)
 
 static void count_bytes(struct rpc_stream *s)
 {
-    s->session->request_bytes += s->box.in.len - s->counted;
-    s->counted = s->box.in.len;
+    rpc_session_hold(s->session, &s->counted, s->box.in.len);
 }
 
 /* one object; false: there is none yet, or it was the end */
@@ -253,6 +255,15 @@ void rpc_stream_data(void *arg, const uint8_t *p, size_t n)
     if (!s)
         return;
     s->held += n;
+    if (!budget_allows(BUDGET_IN, s->box.in.len + n)) {
+        if (s->phase == OFFERED) { /* it has no user to tell */
+            rpc_session_fail(s->session, -ENOBUFS, BUSY_TEXT);
+            return;
+        }
+        s->stream = yamux_reset(s->stream);
+        rpc_stream_over(s, -ENOBUFS, BUSY_TEXT);
+        return;
+    }
     if (!rpc_inbox_add(&s->box, p, n)) {
         rpc_session_fail(s->session, -ENOMEM, "no memory for a stream");
         return;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "wire/budget.h"
 #include "wire/yamux_priv.h"
 
 /* The session: frames in, control frames out, keepalive, the end.  Streams are in yamux_stream.c.
@@ -83,6 +84,7 @@ void yamux_unref(struct yamux *y)
         return;
     defer_stop(&y->work);
     y->conn = conn_unref(y->conn);
+    budget_hold(BUDGET_OUT, &y->counted, 0);
     free(y->streams);
     free(y->why);
     free(y);
@@ -169,6 +171,11 @@ static void on_keepalive(void *arg)
         timer_set(&y->keepalive, y->answer_ns);
         return;
     }
+    if (y->awaiting_pong && !y->late && conn_unread(y->conn)) {
+        y->late = true;
+        timer_set(&y->keepalive, LATE_LOOK_SEC * NSEC_PER_SEC);
+        return;
+    }
     if (y->awaiting_pong) {
         conn_abort(y->conn);
         yamux_fail(y, -1, -ETIMEDOUT, "%s: no answer to a ping", conn_peer(y->conn));
@@ -199,7 +206,7 @@ static void on_ping(struct yamux *y, const struct yamux_frame *f)
     if (f->flags & YAMUX_SYN) {
         yamux_send(y, YAMUX_PING, YAMUX_ACK, 0, f->length);
     } else if (y->awaiting_pong && f->length == y->ping_id) {
-        y->awaiting_pong = false;
+        y->awaiting_pong = y->late = false;
         y->ping_id++;
         timer_set(&y->keepalive, YAMUX_PING_EVERY_NS);
     }

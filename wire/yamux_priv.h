@@ -45,6 +45,7 @@ struct yamux {
     unsigned backlog; /* streams of the peer not yet accepted */
     unsigned refs;
     size_t queued;          /* bytes waiting in streams */
+    size_t counted;         /* of those, what is part of the budget */
     uint64_t written;       /* bytes handed to the conn so far */
     uint64_t mark;          /* of those, how many had left when write_timer was set */
     uint64_t received;      /* bytes of payload so far */
@@ -55,6 +56,7 @@ struct yamux {
     char *why; /* owned; set once dead */
     int why_code;
     bool awaiting_pong;
+    bool late; /* the answer's time was up, but bytes were there that we had not read */
     bool going; /* the peer said GO AWAY 0 */
     bool dead;
 };

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "wire/budget.h"
 #include "wire/yamux_priv.h"
 
 /* Streams of a session: windows, opening, both ways of ending.
@@ -73,6 +74,12 @@ struct yamux_stream *yamux_stream_new(struct yamux *y, uint32_t id)
     return s;
 }
 
+static void count_queued(struct yamux *y, size_t change)
+{
+    y->queued += change;
+    budget_hold(BUDGET_OUT, &y->counted, y->queued);
+}
+
 void yamux_stream_remove(struct yamux_stream *s)
 {
     struct yamux *y = s->y;
@@ -89,7 +96,7 @@ void yamux_stream_remove(struct yamux_stream *s)
         y->unacked--;
     if (s->unaccepted)
         y->backlog--;
-    y->queued -= yamux_pending(s);
+    count_queued(y, -yamux_pending(s));
     buf_done(&s->out);
     s->out_at = 0;
     list_remove(&s->link);
@@ -205,7 +212,7 @@ static bool send_portion(struct yamux_stream *s)
     yamux_send_data(y, s->id, s->out.p + s->out_at, n);
     s->out_at += n;
     s->send_window -= n;
-    y->queued -= n;
+    count_queued(y, -n);
     if (s->out_at < s->out.len) {
         queue_writer(s);
         return false;
@@ -261,9 +268,9 @@ void yamux_write(struct yamux_stream *s, const void *p, size_t n)
         s->out_at = 0;
     }
     buf_add(&s->out, p, n);
-    y->queued += n;
+    count_queued(y, n);
     if (s->out.failed || y->queued > CONN_OUT_MAX) {
-        y->queued -= n;
+        count_queued(y, -n);
         if (!s->out.failed)
             s->out.len -= n;
         yamux_fail(y, YAMUX_INTERNAL_ERROR, -ENOBUFS, "%s: the peer does not take what is sent",
