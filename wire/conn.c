@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/limits.h"
+#include "wire/budget.h"
 #include "wire/conn_priv.h"
 
 /* One conn at a time reads, so all share the place that bytes are read into; only what a user
@@ -34,6 +35,7 @@ static void conn_release(struct conn *c)
     io_del(&c->io);
     timer_stop(&c->timer);
     outq_done(&c->out);
+    budget_hold(BUDGET_OUT, &c->out_counted, 0);
     c->top = filter_free(c->top);
     c->state = CONN_DEAD;
 }
@@ -126,6 +128,7 @@ void conn_close(struct conn *c)
     list_append(&closing, &c->link);
     (void)conn_ref(c);
     buf_done(&c->in);
+    budget_hold(BUDGET_IN, &c->in_counted, 0);
     timer_set(&c->timer, CLOSE_SEND_NS);
     defer_set(&c->work);
 }
@@ -141,6 +144,18 @@ void conn_on_timer(void *arg)
 }
 
 /* --- reading --- */
+
+/* what is left unread for later is part of what all hold; who has the most there is no matter */
+static void count_in(struct conn *c)
+{
+    bool more = c->in.cap > c->in_counted;
+
+    if (more && !budget_allows(BUDGET_IN, c->in.cap - c->in_counted)) {
+        conn_fail(c, -ENOBUFS, "too much waits in all connections");
+        buf_done(&c->in);
+    }
+    budget_hold(BUDGET_IN, &c->in_counted, c->in.cap);
+}
 
 /* hands bytes to the user; what it does not take stays in c->in */
 static void deliver(struct conn *c, const uint8_t *p, size_t n)
@@ -175,6 +190,8 @@ static void deliver(struct conn *c, const uint8_t *p, size_t n)
     }
     c->stash = NULL;
     free(held.p);
+    if (c->in.cap != c->in_counted)
+        count_in(c);
 }
 
 /* what the user is to look at again comes before anything new, and before the end */
@@ -224,6 +241,12 @@ static void conn_read(struct conn *c)
 
 /* --- writing --- */
 
+/* what several conns share is counted by whoever made it */
+static void count_out(struct conn *c)
+{
+    budget_hold(BUDGET_OUT, &c->out_counted, c->out.len);
+}
+
 static void conn_flush(struct conn *c)
 {
     struct iovec iov[IOV_MAX_PIECES];
@@ -244,6 +267,7 @@ static void conn_flush(struct conn *c)
             return;
         }
         outq_drop(&c->out, (size_t)n);
+        count_out(c);
         c->unflushed = true;
     }
     if (!had)
@@ -262,12 +286,14 @@ static void conn_flush(struct conn *c)
 
 static void conn_queue(struct conn *c, bool added)
 {
-    if (!added)
+    if (!added) {
         conn_fail(c, -ENOMEM, "no memory for what is to be sent");
-    else if (c->out.len > CONN_OUT_MAX)
+    } else if (c->out.len > CONN_OUT_MAX) {
         conn_fail(c, -ENOBUFS, "the peer does not take what is sent");
-    else
+    } else {
+        count_out(c);
         defer_set(&c->work);
+    }
 }
 
 void conn_write(struct conn *c, const void *p, size_t n)

@@ -2,18 +2,16 @@
 #include "wire/http1.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "wire/fds.h"
 #include "wire/http1_conn.h"
 
 enum {
     ACCEPT_BATCH = 64,
-    RESERVE_MAX = 128, /* descriptors that peers cannot take away from the rest of the program */
 };
 
 #define ACCEPT_PAUSE_NS (100 * NSEC_PER_MSEC)
@@ -21,22 +19,15 @@ enum {
 static const char too_many[] =
     "Your IP is issuing too many concurrent connections, please rate limit your calls\n";
 
+static const char no_descriptors[] =
+    "the server is busy: it has no descriptors for more connections\n";
+
 struct http_server {
     struct hconn_set set;
     struct io io;
     int fd;
     struct timer accept_timer;
-    int fd_limit; /* of a connection */
 };
-
-static int fd_limit(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur > INT_MAX)
-        return INT_MAX;
-    return (int)(l.rlim_cur - MIN(l.rlim_cur / 4, (rlim_t)RESERVE_MAX));
-}
 
 /* Of a unix peer the user is what counts, like an address (of the prefix for discarding, RFC 6666).
  * true: root, or our own user, who has no limits here. */
@@ -56,23 +47,25 @@ static bool is_trusted(int fd, struct sockaddr_storage *peer)
 static void server_add(struct http_server *s, int take_fd, struct sockaddr_storage *peer)
 {
     struct http_client *client = NULL;
+    bool room = true;
     struct hconn *h;
     int r = 0;
 
     if (!is_trusted(take_fd, peer)) {
-        if (take_fd >= s->fd_limit) {
-            (void)fd_close(take_fd);
-            return;
-        }
+        room = fds_may_keep(take_fd);
         r = http_clients_enter(&s->set.clients, peer, s->set.opts.max_per_client, &client);
     }
-    if (r < 0 && !http_clients_may_say_so(&s->set.clients)) {
+    if ((r < 0 || !room) &&
+        (!fds_may_linger(take_fd) || !http_clients_may_say_so(&s->set.clients))) {
+        http_clients_leave(&s->set.clients, client);
         (void)fd_close(take_fd);
         return;
     }
     h = hconn_new(&s->set, take_fd, client);
     if (r < 0)
         hconn_refuse(h, 429, too_many);
+    else if (!room)
+        hconn_refuse(h, 503, no_descriptors);
 }
 
 static void server_on_accept_timer(void *arg)
@@ -100,6 +93,7 @@ static void server_on_accept(void *arg, uint32_t revents)
             continue;
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* level-triggered: without a pause this would spin */
+            (void)fds_may_keep(-1);
             io_set(&s->io, 0);
             timer_set(&s->accept_timer, ACCEPT_PAUSE_NS);
         }
@@ -115,7 +109,6 @@ int http_listen(struct loop *l, int take_fd, const struct http_server_opts *o,
 
     hconn_set_init(&s->set, l, o);
     s->fd = take_fd;
-    s->fd_limit = fd_limit();
     timer_init(l, &s->accept_timer, "http accept", server_on_accept_timer, s);
     r = io_add(l, &s->io, take_fd, EPOLLIN, "http listener", server_on_accept, s);
     if (r < 0) {

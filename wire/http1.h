@@ -43,7 +43,8 @@ struct http_server_opts {
     void *arg;
     /* Connections per address, or per user of a unix socket (but for root and our own, who are not
      * counted); 0 = no limit; beyond: 429 and close.  Whoever comes when but a reserve of the
-     * process's descriptors is left is closed without a word. */
+     * process's descriptors is left gets 503.  Both are said ten times a second; beyond that a
+     * connection is closed without a word. */
     unsigned max_per_client;
     uint64_t head_timeout_ns; /* from the first byte to the end of the headers; 0 = 10 s */
     uint64_t idle_timeout_ns; /* between requests; 0 = 120 s */

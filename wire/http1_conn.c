@@ -25,6 +25,7 @@ enum {
 #define BODY_TIMEOUT_NS (30 * NSEC_PER_SEC)
 
 static const struct conn_user hconn_user;
+static const struct http_header text_type = {"Content-Type", "text/plain; charset=utf-8"};
 
 /* --- exchanges --- */
 
@@ -34,6 +35,7 @@ struct http_exchange *http_exchange_free(struct http_exchange *x)
         return NULL;
     free(x->head);
     buf_done(&x->body);
+    budget_hold(BUDGET_IN, &x->counted, 0);
     return mem_free(x);
 }
 
@@ -56,6 +58,7 @@ struct loop *http_exchange_loop(const struct http_exchange *x)
 void http_exchange_trim(struct http_exchange *x)
 {
     buf_done(&x->body);
+    budget_hold(BUDGET_IN, &x->counted, 0);
     x->head = mem_free(x->head);
     x->request = (struct http_request){
         .method = "",
@@ -74,8 +77,26 @@ static void hconn_set_idle_timer(struct hconn *h)
 {
     uint64_t ns = h->set->opts.idle_timeout_ns;
 
-    h->unsent = conn_pending(h->conn);
     timer_set(&h->timer, ns ? ns : IDLE_TIMEOUT_NS);
+}
+
+static size_t hconn_unsent(const struct hconn *h)
+{
+    return conn_pending(h->conn) + h->out.len - h->out_at;
+}
+
+void hconn_will_send(struct hconn *h, size_t n)
+{
+    if (hconn_unsent(h) == 0)
+        pace_end(&h->pace);
+    pace_add(&h->pace, n);
+}
+
+bool hconn_is_slow(struct hconn *h)
+{
+    if (hconn_unsent(h) == 0)
+        pace_end(&h->pace);
+    return pace_is_over(&h->pace);
 }
 
 void hconn_end(struct hconn *h, bool at_once)
@@ -91,6 +112,7 @@ void hconn_end(struct hconn *h, bool at_once)
     http_clients_leave(&h->set->clients, h->client);
     h->x = http_exchange_free(h->x);
     buf_done(&h->out);
+    budget_hold(BUDGET_OUT, &h->out_counted, 0);
     if (at_once)
         conn_abort(h->conn);
     else
@@ -119,25 +141,33 @@ void hconn_gone(struct hconn *h)
 
 void hconn_refuse(struct hconn *h, int status, const char *text)
 {
-    static const struct http_header type = {"Content-Type", "text/plain; charset=utf-8"};
     _cleanup_buf_ struct buf out = BUF_INIT(HTTP_REPLY_HEAD_MAX);
 
-    http_write_reply_head(&out, status, &type, 1, strlen(text), HTTP_CLOSE);
+    http_write_reply_head(&out, status, &text_type, 1, strlen(text), HTTP_CLOSE);
     buf_add_str(&out, text);
     conn_write_buf(h->conn, &out);
     hconn_end(h, false);
 }
 
+/* in the middle of a request, or while what was asked for is still on its way */
 static void hconn_on_timer(void *arg)
 {
     struct hconn *h = arg;
+    bool reads = h->state == READ_BODY || (h->state == READ_HEAD && h->started);
 
-    if (h->state == READ_BODY || (h->state == READ_HEAD && h->started))
+    if (reads && !h->late && conn_unread(h->conn)) {
+        h->late = true; /* it has sent, we have not looked yet */
+        timer_set(&h->timer, LATE_LOOK_SEC * NSEC_PER_SEC);
+    } else if (reads) {
         hconn_refuse(h, 408, "request took too long");
-    else if (conn_pending(h->conn) > 0 && conn_pending(h->conn) < h->unsent)
-        hconn_set_idle_timer(h); /* slow, but it reads */
-    else
+    } else if (hconn_unsent(h) > 0 && h->pace.until_ns && !hconn_is_slow(h)) {
+        h->behind = true;
+        timer_set_at(&h->timer, h->pace.until_ns + 1);
+    } else if (h->state != BUSY && h->state != STREAM) {
         hconn_end(h, true);
+    } else if (hconn_is_slow(h)) {
+        hconn_gone(h);
+    }
 }
 
 /* --- writing --- */
@@ -155,10 +185,12 @@ static void hconn_write_more(struct hconn *h)
         h->out_at += n;
     }
     if (h->out_at < h->out.len || (h->closing && conn_pending(h->conn) > OUT_HIGH)) {
-        hconn_set_idle_timer(h);
+        timer_set_at(&h->timer, h->pace.until_ns + 1);
         return;
     }
     buf_done(&h->out);
+    h->out_at = 0;
+    budget_hold(BUDGET_OUT, &h->out_counted, 0);
     hconn_after_answer(h);
 }
 
@@ -181,6 +213,14 @@ void http_answer_buf(struct http_exchange *take_x, int status, const struct http
         (void)http_exchange_free(x);
         return;
     }
+    if (!x->is_head && take_body->len > BODY_COPY_MAX &&
+        !budget_allows(BUDGET_OUT, take_body->len)) {
+        buf_done(take_body);
+        buf_add_str(take_body, HTTP_BUSY_TEXT);
+        status = 503;
+        headers = &text_type;
+        n_headers = 1;
+    }
     h->x = NULL;
     if (!x->keep_alive)
         h->closing = true;
@@ -199,11 +239,13 @@ void http_answer_buf(struct http_exchange *take_x, int status, const struct http
     }
     h->state = WRITE;
     h->out_at = 0;
+    hconn_will_send(h, out.len + take_body->len);
     conn_write_buf(h->conn, &out);
     if (take_body->len <= WHOLE_MAX)
         conn_write_buf(h->conn, take_body);
     else
         h->out = *take_body;
+    budget_hold(BUDGET_OUT, &h->out_counted, h->out.cap);
     *take_body = BUF_INIT(take_body->max);
     hconn_write_more(h);
 }
@@ -237,7 +279,11 @@ static void hconn_deliver(struct hconn *h)
     const struct http_head *head = x->head;
 
     h->state = BUSY;
-    timer_stop(&h->timer);
+    h->late = false;
+    if (hconn_unsent(h) > 0 && h->pace.until_ns)
+        timer_set_at(&h->timer, h->pace.until_ns + 1); /* of the answers before this one */
+    else
+        timer_stop(&h->timer);
     x->request = (struct http_request){
         .method = head->method,
         .target = head->target,
@@ -324,6 +370,10 @@ static size_t hconn_take_body(struct hconn *h, const uint8_t *p, size_t n)
     size_t used;
     int r;
 
+    if (!budget_allows(BUDGET_IN, MIN(x->body.len + n, HTTP_BODY_MAX))) {
+        hconn_refuse(h, 503, HTTP_BUSY_TEXT);
+        return n;
+    }
     if (x->chunked) {
         r = http_chunks_feed(&x->chunks, p, n, &x->body, &used);
     } else {
@@ -334,6 +384,7 @@ static size_t hconn_take_body(struct hconn *h, const uint8_t *p, size_t n)
         if (r == 0)
             r = x->body_left == 0;
     }
+    budget_hold(BUDGET_IN, &x->counted, x->body.cap);
     if (r == -EMSGSIZE) {
         hconn_refuse(h, 413, "request body is too large");
         return n;
@@ -437,6 +488,12 @@ static void hconn_on_drained(void *arg)
 {
     struct hconn *h = arg;
 
+    if (hconn_unsent(h) == 0) {
+        pace_end(&h->pace);
+        if (h->behind && h->state == READ_HEAD && !h->started)
+            hconn_set_idle_timer(h); /* slow, but it has read: it may ask for more */
+        h->behind = false;
+    }
     if (h->state == STREAM)
         http_stream_on_drained(h->stream);
     else if (h->state == WRITE)

@@ -4,15 +4,18 @@
  */
 #pragma once
 
+#include "wire/budget.h"
 #include "wire/conn.h"
 #include "wire/http1_chunk.h"
 #include "wire/http1_conn.h"
 #include "wire/http1_head.h"
 #include "wire/http1_write.h"
+#include "wire/pace.h"
 
 enum {
     HTTP_REPLY_HEAD_MAX = 64 * KIB,
 };
+#define HTTP_BUSY_TEXT "the server is busy: too much waits in its connections"
 
 enum hconn_state {
     READ_HEAD,
@@ -33,7 +36,8 @@ struct hconn {
     struct http_scan scan;
     struct buf out; /* WRITE: a body larger than WHOLE_MAX */
     size_t out_at;
-    size_t unsent; /* when the timer was set */
+    size_t out_counted; /* its part of the budget */
+    struct pace pace;   /* of what has not left */
     uint8_t state;
     uint8_t blank_lines;
     bool started : 1; /* a first byte of a request is there */
@@ -43,6 +47,8 @@ struct hconn {
     bool paused : 1;
     bool closing : 1; /* after this answer */
     bool eof : 1;
+    bool behind : 1; /* it takes its answers slowly */
+    bool late : 1;   /* a deadline has passed while bytes were there to be read */
 };
 
 struct http_exchange {
@@ -51,6 +57,7 @@ struct http_exchange {
     struct http_head *head;
     struct http_request request;
     struct buf body;
+    size_t counted; /* its part of the budget */
     struct http_chunks chunks;
     uint64_t body_left;
     void (*gone)(void *arg);
@@ -68,6 +75,10 @@ void hconn_end(struct hconn *h, bool at_once);
 void hconn_after_answer(struct hconn *h);
 /* nobody will read the answer: tells who waits for that */
 void hconn_gone(struct hconn *h);
+/* n bytes of an answer are to leave from now on */
+void hconn_will_send(struct hconn *h, size_t n);
+/* what was queued should have left by now */
+bool hconn_is_slow(struct hconn *h);
 enum http_close hconn_how_to_close(const struct http_exchange *x, const struct hconn *h);
 
 /* http1_stream.c: what the connection tells its stream */

@@ -53,7 +53,7 @@ static void on_stall(void *arg)
 
     if (conn_pending(s->h->conn) == 0)
         return;
-    if (bytes_left(s) == s->mark) {
+    if (bytes_left(s) == s->mark || hconn_is_slow(s->h)) {
         hconn_gone(s->h);
         return;
     }

@@ -5,6 +5,9 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "wire/http1_head.h"
+
+#define RETRY_AFTER_SEC "1" /* Nomad says nothing; what is full now is free soon */
 
 static const struct {
     int status;
@@ -86,6 +89,8 @@ static void write_start(struct buf *b, int status, const struct http_header *hea
     buf_printf(b, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
     for (size_t i = 0; i < n_headers; i++)
         http_write_header(b, headers[i].name, headers[i].value);
+    if ((status == 429 || status == 503) && !http_headers_get(headers, n_headers, "Retry-After"))
+        http_write_header(b, "Retry-After", RETRY_AFTER_SEC);
     buf_printf(b, "Date: %s\r\n", date_text());
 }
 
