@@ -93,6 +93,17 @@ void buf_add_be64(struct buf *b, uint64_t v)
     buf_add(b, &v, sizeof(v));
 }
 
+void buf_add_u64(struct buf *b, uint64_t v)
+{
+    char text[20], *p = text + sizeof(text);
+
+    do {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    buf_add(b, p, (size_t)(text + sizeof(text) - p));
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;

@@ -33,6 +33,7 @@ void buf_add_byte(struct buf *b, uint8_t c);
 void buf_add_be16(struct buf *b, uint16_t v);
 void buf_add_be32(struct buf *b, uint32_t v);
 void buf_add_be64(struct buf *b, uint64_t v);
+void buf_add_u64(struct buf *b, uint64_t v); /* in decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) _printf_(2, 3);
 /* drops n bytes from the front (n <= len) */
 void buf_drop(struct buf *b, size_t n);

@@ -12,13 +12,10 @@ void js_put_lit(struct buf *b, const char *s)
 
 void js_put_u64(struct buf *b, uint64_t v)
 {
-    char text[20], *p = text + sizeof(text);
-
-    do {
-        *--p = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    buf_add(b, p, (size_t)(text + sizeof(text) - p));
+    if (v < 10)
+        js_put_byte(b, (uint8_t)('0' + v));
+    else
+        buf_add_u64(b, v);
 }
 
 void js_put_i64(struct buf *b, int64_t v)

@@ -86,12 +86,19 @@ static const char *date_text(void)
 static void write_start(struct buf *b, int status, const struct http_header *headers,
                         size_t n_headers)
 {
-    buf_printf(b, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    (void)buf_reserve(b, 512); /* more than most take */
+    buf_add_str(b, "HTTP/1.1 ");
+    buf_add_u64(b, (unsigned)status);
+    buf_add_byte(b, ' ');
+    buf_add_str(b, http_reason(status));
+    buf_add(b, "\r\n", 2);
     for (size_t i = 0; i < n_headers; i++)
         http_write_header(b, headers[i].name, headers[i].value);
     if ((status == 429 || status == 503) && !http_headers_get(headers, n_headers, "Retry-After"))
         http_write_header(b, "Retry-After", RETRY_AFTER_SEC);
-    buf_printf(b, "Date: %s\r\n", date_text());
+    buf_add_str(b, "Date: ");
+    buf_add_str(b, date_text());
+    buf_add(b, "\r\n", 2);
 }
 
 static void write_end(struct buf *b, enum http_close how)
@@ -105,8 +112,11 @@ void http_write_reply_head(struct buf *b, int status, const struct http_header *
                            size_t n_headers, size_t body_len, enum http_close how)
 {
     write_start(b, status, headers, n_headers);
-    if (status >= 200 && status != 204 && status != 304)
-        buf_printf(b, "Content-Length: %zu\r\n", body_len);
+    if (status >= 200 && status != 204 && status != 304) {
+        buf_add_str(b, "Content-Length: ");
+        buf_add_u64(b, body_len);
+        buf_add(b, "\r\n", 2);
+    }
     write_end(b, how);
 }
 

@@ -464,6 +464,59 @@ static void test_defers_set_or_stopped_meanwhile(void **state)
     defer_stop(&later.d);
 }
 
+static void on_io_sets(void *arg, uint32_t revents)
+{
+    struct later *x = arg;
+
+    (void)revents;
+    defer_set(&x->d);
+}
+
+/* what a socket's callback leaves for later runs behind it, in the same turn; what that sets again
+ * does not, and runs all the same */
+static void test_defers_of_a_socket_run_behind_it(void **state)
+{
+    struct later x = {.again = true};
+    struct io io;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(io_add(l, &io, fds[0], EPOLLIN, "test", on_io_sets, &x), 0);
+    defer_init(l, &x.d, on_later, &x);
+    turn_some(l, 2);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    assert_int_equal(loop_turn(l, NSEC_PER_SEC), 0);
+    assert_int_equal(x.calls, 1);
+    io_del(&io);
+    turn_until(l, x.calls == 3);
+    turn_some(l, 2);
+    assert_int_equal(x.calls, 3);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
+static void on_timer_sets(void *arg)
+{
+    struct later *x = arg;
+
+    defer_set(&x->d);
+}
+
+static void test_defers_of_a_timer_run_behind_it(void **state)
+{
+    struct later x = {0};
+    struct timer t;
+
+    (void)state;
+    defer_init(l, &x.d, on_later, &x);
+    timer_init(l, &t, "test", on_timer_sets, &x);
+    timer_set(&t, 0);
+    turn_until(l, x.calls == 1);
+    turn_some(l, 2);
+    assert_int_equal(x.calls, 1);
+}
+
 /* ---- signals, children, quitting ---- */
 
 static int last_signal;
@@ -619,6 +672,8 @@ int main(void)
         TEST(test_defer_runs_once_after_the_callback),
         TEST(test_defer_that_goes_on_leaves_room_for_sockets),
         TEST(test_defers_set_or_stopped_meanwhile),
+        TEST(test_defers_of_a_socket_run_behind_it),
+        TEST(test_defers_of_a_timer_run_behind_it),
         TEST(test_signals_arrive_in_the_loop),
         TEST(test_children_are_reaped_with_their_status),
         TEST(test_child_cancelled_is_left_to_the_caller),
