@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 struct queue {
     struct writer_job *head, *tail;
 };
@@ -163,14 +165,33 @@ void writer_submit(struct writer *w, struct writer_job *j)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+/* lets done() be called that are due; waits for the next one for so long at most, -1: for ever */
+static void flush_step(struct writer *w, int ms)
+{
+    struct pollfd p = {.fd = w->event_fd, .events = POLLIN};
+
+    (void)poll(&p, 1, ms);
+    on_event(w, POLLIN);
+}
+
 void writer_flush(struct writer *w)
 {
-    while (w->pending > 0) {
-        struct pollfd p = {.fd = w->event_fd, .events = POLLIN};
+    while (w->pending > 0)
+        flush_step(w, -1);
+}
 
-        (void)poll(&p, 1, -1);
-        on_event(w, POLLIN);
+int writer_flush_for(struct writer *w, uint64_t limit_ns)
+{
+    uint64_t end = clock_boot_ns() + limit_ns;
+
+    while (w->pending > 0) {
+        uint64_t now = clock_boot_ns();
+
+        if (now >= end)
+            return -ETIMEDOUT;
+        flush_step(w, (int)((end - now) / NSEC_PER_MSEC + 1));
     }
+    return 0;
 }
 
 size_t writer_pending(const struct writer *w)

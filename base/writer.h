@@ -23,5 +23,7 @@ DEFINE_CLEANUP(struct writer, writer_free)
 void writer_submit(struct writer *w, struct writer_job *j);
 /* waits until every queued job has run and its done() was called; also right behind loop_quit() */
 void writer_flush(struct writer *w);
+/* the same for so long at most: -ETIMEDOUT when the thread still hangs in a job then */
+int writer_flush_for(struct writer *w, uint64_t limit_ns) _must_check_;
 /* jobs submitted whose done() has not been called yet */
 size_t writer_pending(const struct writer *w);

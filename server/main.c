@@ -53,10 +53,18 @@ static void on_reload(void *arg, int signo)
 
 static void on_status(void *arg)
 {
+    static const char *const words[] = {
+        [STORE_UNTIDY] = "; state file grows: ",
+        [STORE_SLOW] = "; changes wait: ",
+        [STORE_FAILING] = "; changes are refused: ",
+    };
     struct program *p = arg;
+    struct err e = {0};
+    enum store_health h = store_health(p->server->store, &e);
 
-    loop_notify("STATUS=%zu nodes, %zu alive, index %" PRIu64, store_node_count(p->server->store),
-                beats_count(p->server->beats), store_index(p->server->store));
+    loop_notify("STATUS=%zu nodes, %zu alive, index %" PRIu64 "%s%s",
+                store_node_count(p->server->store), beats_count(p->server->beats),
+                store_index(p->server->store), h == STORE_FINE ? "" : words[h], e.text);
     timer_set(&p->status, STATUS_EVERY_SEC * NSEC_PER_SEC);
 }
 
@@ -152,6 +160,10 @@ int main(int argc, char **argv)
     else
         r = run(&p, w);
     p.server = server_free(p.server);
+    if (w && writer_pending(w) > 0) { /* what was answered is durable, so nothing is lost */
+        (void)log_error(-ETIMEDOUT, "the disk does not answer: stopped without waiting for it");
+        _exit(1);
+    }
     w = writer_free(w);
     if (r == 0)
         log_info("picket-server stopped");

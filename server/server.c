@@ -36,11 +36,15 @@ char *server_member_name(const struct server *s)
 
 /* --- parts --- */
 
-static void on_health(void *arg, const struct err *e)
+static void on_health(void *arg, enum store_health h, const struct err *e)
 {
     (void)arg;
-    if (e)
+    if (h == STORE_FAILING)
         (void)log_error(0, "state cannot be written, changes are refused", KE(e));
+    else if (h == STORE_SLOW)
+        (void)log_warn(0, "state is not written yet, changes wait", KE(e));
+    else if (h == STORE_UNTIDY)
+        (void)log_warn(0, "state is written, but its file grows", KE(e));
     else
         log_info("state is written again");
 }

@@ -6,9 +6,14 @@
  * backend (etcd) implements the same four functions and calls store_opts' owner when somebody else
  * committed; limits of a batch are chosen so that it fits there as well.
  *
- * SQLite: DIR/state.db in WAL mode with synchronous=FULL; table meta (schema, index and one index
- * per table) and table nodes (id, packed object).  DIR/lock is held with flock and names the
- * holder. A commit runs on base/writer's thread; the connection is used nowhere else after load.
+ * A failed commit: nothing of the batch is in force, and nothing ever will be once a later commit
+ * has succeeded.  Until then a crash may bring it back, whole (docs/decisions/0003-state.md), so
+ * its indexes belong to it: the owner uses others from then on.
+ *
+ * SQLite: DIR/state.db in WAL mode with synchronous=FULL; table meta (schema, index, one index per
+ * table, their checksum) and table nodes (id, packed object, checksum).  DIR/lock is held with
+ * flock and names the holder.  Commits, the copying of the log into the file behind them and the
+ * closing run on base/writer's thread; the connection is used nowhere else after load.
  *
  * Depends on: base/, state/store.h (enum table), sqlite.
  */
@@ -18,7 +23,7 @@
 #include "state/store.h"
 
 enum {
-    PERSIST_SCHEMA = 1,       /* what this release writes */
+    PERSIST_SCHEMA = 2,       /* what this release writes */
     PERSIST_BATCH_KEYS = 100, /* etcd takes 128 operations in a transaction */
     PERSIST_BATCH_BYTES = 1024 * 1024,
 };
@@ -41,27 +46,39 @@ struct persist_batch {
 /* what load() tells */
 struct persist_load {
     void (*indexes)(void *arg, uint64_t index, const uint64_t table_index[TABLE_MAX]);
-    /* in the order of ids; a negative return ends the loading with it */
+    /* in no order; a negative return ends the loading with it */
     int (*object)(void *arg, enum table t, const char *id, const void *object, size_t n,
                   struct err *e);
     void *arg;
 };
 
-/* r < 0: nothing of the batch is durable, e says why */
+enum {
+    PERSIST_UNTIDY = 1, /* durable, but the file grows because it cannot be tidied: e says why */
+};
+
+/* r < 0: failed as described above, e says why */
 typedef void persist_done(void *arg, int r, const struct err *e);
 
 struct persist {
     const struct persist_ops *ops;
+    const char *name; /* what messages call it; good until close */
 };
 
 struct persist_ops {
     int (*load)(struct persist *p, const struct persist_load *l, struct err *e);
     /* at most one at a time; done is called later, never from inside */
     void (*commit)(struct persist *p, const struct persist_batch *b, persist_done *done, void *arg);
-    /* waits for the commit in flight (its done is called) and frees p */
-    void (*close)(struct persist *p);
+    /* Waits for the commit in flight (its done is called) and frees p.  -ETIMEDOUT: the disk does
+     * not answer; both happen when it does, if ever, and the batch stays borrowed until then. */
+    int (*close)(struct persist *p);
 };
 
+struct persist_sqlite_opts {
+    const char *dir;        /* made when missing */
+    struct writer *writer;  /* borrowed */
+    const char *vfs;        /* SQLite's way to the files; NULL: the system's */
+    uint64_t close_wait_ns; /* 0: 15 s, half of what systemd grants */
+};
 /* Opens or creates the database in dir.  Every reason why that cannot be is a sentence in e. */
-int persist_sqlite_open(const char *dir, struct writer *w, struct persist **ret,
+int persist_sqlite_open(const struct persist_sqlite_opts *o, struct persist **ret,
                         struct err *e) _must_check_;

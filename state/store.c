@@ -3,12 +3,17 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "state/changes.h"
 #include "state/nodes.h"
 #include "state/persist.h"
 #include "state/watch.h"
 
-enum { WRITES_PER_TURN = 200 }; /* also when they are of one node or change nothing */
+enum {
+    WRITES_PER_TURN = 200, /* also when they are of one node or change nothing */
+    SLOW_SEC = 5,
+    RETRY_SEC = 2,
+};
 
 struct write {
     struct list link;
@@ -29,7 +34,7 @@ struct txn {
 struct store {
     struct loop *loop;
     struct persist *persist; /* owned */
-    void (*on_health)(void *arg, const struct err *e);
+    void (*on_health)(void *arg, enum store_health h, const struct err *e);
     void *arg;
 
     /* published */
@@ -48,8 +53,15 @@ struct store {
     struct write *carry;
     struct changes carry_changes;
 
-    bool in_flight, closing, failing;
+    bool in_flight, closing;
+    bool left; /* closed while a commit hangs: its end frees the rest */
     struct defer defer;
+
+    /* the durable side */
+    enum store_health health;
+    struct err trouble; /* why it is not fine */
+    struct timer disk;  /* a commit hangs, or the next attempt after one that failed */
+    uint64_t slow_ns, slow_left_ns, retry_ns;
 };
 
 /* --- transactions --- */
@@ -120,7 +132,10 @@ static bool run_write(struct store *s, struct write *w)
     struct err e = {0};
 
     w->r = w->fn(&t, w->arg, &e);
-    w->index = w->r == 0 ? t.index : s->next_index;
+    if (w->r == 0)
+        w->index = t.index;
+    else
+        w->index = s->n_changed > 0 ? s->next_index : s->index;
     if (w->r < 0)
         w->e = xmemdup(&e, sizeof(e));
     if (w->r != 0) {
@@ -162,6 +177,8 @@ static void batch_submit(struct store *s)
     }
     b.changes = s->batch;
     s->in_flight = true;
+    s->slow_left_ns = s->slow_ns;
+    timer_set(&s->disk, s->slow_ns);
     s->persist->ops->commit(s->persist, &b, on_committed, s);
 }
 
@@ -210,15 +227,49 @@ static void publish(struct store *s)
         watches_wake_table(&s->watches, TABLE_NODES);
 }
 
-static void tell_health(struct store *s, int r, const struct err *e)
+static void tell_health(struct store *s, enum store_health h, const struct err *e)
 {
-    bool failing = r < 0;
+    bool told = h == s->health && h != STORE_SLOW;
 
-    if (failing == s->failing)
+    s->health = h;
+    s->trouble = h == STORE_FINE ? (struct err){0} : *e;
+    if (s->on_health && !told)
+        s->on_health(s->arg, h, h == STORE_FINE ? NULL : e);
+}
+
+static void on_disk_timer(void *arg)
+{
+    struct store *s = arg;
+    struct err e;
+
+    if (!s->in_flight) { /* nobody writes: does it work again?  A commit of nothing tells */
+        batch_submit(s);
         return;
-    s->failing = failing;
-    if (s->on_health)
-        s->on_health(s->arg, failing ? e : NULL);
+    }
+    (void)err_set(&e, -ETIMEDOUT, "the disk has not answered for %llu s: %s",
+                  (unsigned long long)(s->slow_left_ns / NSEC_PER_SEC), s->persist->name);
+    timer_set(&s->disk, s->slow_left_ns); /* then it is twice as long */
+    s->slow_left_ns *= 2;
+    tell_health(s, STORE_SLOW, &e);
+}
+
+/* how a commit ended, for those who ask about the disk */
+static void note_end(struct store *s, int r, const struct err *e)
+{
+    if (r < 0)
+        timer_set(&s->disk, s->retry_ns);
+    else
+        timer_stop(&s->disk);
+    tell_health(s, r < 0 ? STORE_FAILING : r > 0 ? STORE_UNTIDY : STORE_FINE, e);
+}
+
+static void store_free(struct store *s)
+{
+    changes_done(&s->overlay);
+    changes_done(&s->carry_changes);
+    (void)nodes_free(s->nodes);
+    free(s->batch);
+    free(s);
 }
 
 static void on_committed(void *arg, int r, const struct err *e)
@@ -228,7 +279,11 @@ static void on_committed(void *arg, int r, const struct err *e)
     struct write *carry = NULL;
 
     s->in_flight = false;
-    if (r == 0)
+    if (s->left) {
+        store_free(s);
+        return;
+    }
+    if (r >= 0)
         publish(s);
     changes_done(&s->overlay);
     s->batch = mem_free(s->batch);
@@ -237,12 +292,14 @@ static void on_committed(void *arg, int r, const struct err *e)
     for (struct write *w; (w = write_take(&s->ran));)
         list_append(&ran, &w->link);
     if (r < 0) {
-        s->next_index = s->index;
+        /* next_index stays: what failed may still turn up with the indexes it had */
         memcpy(s->next_table_index, s->table_index, sizeof(s->table_index));
         changes_done(&s->carry_changes);
         carry = steal_ptr(&s->carry);
+        if (carry)
+            s->next_index++;
     }
-    tell_health(s, r, e);
+    note_end(s, r, e);
     list_for_each (w, &ran, struct write, link)
         write_finish(w, r < 0 ? r : w->r, r < 0 ? s->index : w->index, r < 0 ? e : w->e);
     if (carry)
@@ -291,6 +348,8 @@ static int on_load_object(void *arg, enum table t, const char *id, const void *o
 
     if (t != TABLE_NODES || uuid_parse(id, &key) < 0)
         return err_set(e, -EUCLEAN, "its id is no UUID");
+    if (nodes_get(s->nodes, &key))
+        return err_set(e, -EUCLEAN, "it is there twice");
     r = node_item_new(object, n, &it, e);
     if (r < 0)
         return r;
@@ -314,7 +373,9 @@ int store_open(const struct store_opts *o, struct store **ret, struct err *e)
     int r;
 
     if (!p) {
-        r = persist_sqlite_open(o->dir, o->writer, &p, e);
+        struct persist_sqlite_opts po = {.dir = o->dir, .writer = o->writer};
+
+        r = persist_sqlite_open(&po, &p, e);
         if (r < 0)
             return r;
     }
@@ -328,6 +389,9 @@ int store_open(const struct store_opts *o, struct store **ret, struct err *e)
     list_init(&s->ran);
     watches_init(&s->watches, o->loop);
     defer_init(o->loop, &s->defer, run_queue, s);
+    timer_init(o->loop, &s->disk, "disk", on_disk_timer, s);
+    s->slow_ns = o->slow_ns > 0 ? o->slow_ns : SLOW_SEC * NSEC_PER_SEC;
+    s->retry_ns = o->retry_ns > 0 ? o->retry_ns : RETRY_SEC * NSEC_PER_SEC;
     l.arg = s;
     r = p->ops->load(p, &l, e);
     if (r < 0) {
@@ -345,22 +409,36 @@ int store_open(const struct store_opts *o, struct store **ret, struct err *e)
 struct store *store_close(struct store *s)
 {
     struct err e;
+    int r;
 
     if (!s)
         return NULL;
     s->closing = true;
     defer_stop(&s->defer);
-    s->persist->ops->close(s->persist);
+    r = s->persist->ops->close(s->persist);
+    timer_stop(&s->disk);
+    if (r < 0) {
+        (void)err_set(&e, r, "the server is stopping and the disk does not answer");
+        for (struct write *w; (w = write_take(&s->ran));)
+            write_finish(w, r, s->index, &e);
+    }
     (void)err_set(&e, -ECANCELED, "the server is stopping");
     if (s->carry)
         write_finish(steal_ptr(&s->carry), -ECANCELED, s->index, &e);
-    list_for_each (w, &s->queue, struct write, link)
+    for (struct write *w; (w = write_take(&s->queue));)
         write_finish(w, -ECANCELED, s->index, &e);
-    changes_done(&s->carry_changes);
     watches_done(&s->watches);
-    (void)nodes_free(s->nodes);
-    free(s);
+    s->left = s->in_flight;
+    if (!s->left)
+        store_free(s);
     return NULL;
+}
+
+enum store_health store_health(const struct store *s, struct err *ret_e)
+{
+    if (s->health != STORE_FINE)
+        *ret_e = s->trouble;
+    return s->health;
 }
 
 /* --- reading, watching --- */

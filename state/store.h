@@ -5,10 +5,12 @@
  * all run and go out as the next batch.  After the batch is durable (state/persist on base/writer's
  * thread) its changes are published in order, watchers fire, and each write's done() is called.
  * Readers see only published state.  A failed commit drops the overlay: its writes' done() get the
- * error, nothing they wrote was ever visible.
+ * error, nothing they wrote was ever visible.  While commits fail each write is still tried, and an
+ * empty commit every few seconds notices when the disk is well again.
  *
  * One global index: every write that changes something is +1; table indexes are the index of the
- * last write that touched the table.  Both survive restarts and never go back.
+ * last write that touched the table.  Both survive restarts and never go back.  Indexes of a failed
+ * commit are not used again: it may turn up after a crash (docs/decisions/0003-state.md).
  *
  * Depends on: base/, codec/, model/, sqlite (persist.c only).
  */
@@ -29,23 +31,39 @@ enum table {
 struct persist;
 struct watches;
 
+/* how the durable side does */
+enum store_health {
+    STORE_FINE,
+    STORE_UNTIDY,  /* all is written, but the file grows: e says why it cannot be tidied */
+    STORE_SLOW,    /* a commit hangs, writes wait */
+    STORE_FAILING, /* commits fail, writes are refused */
+};
+
 struct store_opts {
     const char *dir; /* data folder of the server, made when missing; locked with flock */
     struct loop *loop;
     struct writer *writer; /* borrowed; freed after the store */
     /* another backend than SQLite in dir (taken); dir and writer are not used then */
     struct persist *take_persist;
-    /* e says why when commits begin to fail; NULL when one succeeds again; may be NULL */
-    void (*on_health)(void *arg, const struct err *e);
+    /* when it changes, and for STORE_SLOW again after twice the time; e is NULL with STORE_FINE; may
+     * be NULL */
+    void (*on_health)(void *arg, enum store_health h, const struct err *e);
     void *arg;
+    uint64_t slow_ns;  /* a commit that takes longer hangs; 0: 5 s */
+    uint64_t retry_ns; /* from a failed commit to the next attempt; 0: 2 s */
 };
 /* Opens or creates DIR/state.db and loads everything.  Clear errors for: locked by another process,
  * not a database, corrupt, newer schema ("written by a newer picket-server (schema 7, this one
  * knows 1)"), read-only folder, no space. */
 int store_open(const struct store_opts *o, struct store **ret, struct err *e) _must_check_;
-/* waits for the commit in flight; queued writes fail with -ECANCELED, watches are dropped */
+/* Waits for the commit in flight; queued writes fail with -ECANCELED, watches are dropped.  A disk
+ * that does not answer for 15 s: that commit's writes fail with -ETIMEDOUT, the writer still has
+ * jobs (writer_pending()), and the program is to end without it. */
 struct store *store_close(struct store *s);
 DEFINE_CLEANUP(struct store, store_close)
+
+/* how the durable side does now; ret_e says why when it is not STORE_FINE */
+enum store_health store_health(const struct store *s, struct err *ret_e);
 
 /* --- reading: published state --- */
 uint64_t store_index(const struct store *s);

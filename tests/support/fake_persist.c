@@ -136,13 +136,14 @@ static void conn_commit(struct persist *p, const struct persist_batch *b, persis
         defer_set(&d->defer);
 }
 
-static void conn_close(struct persist *p)
+static int conn_close(struct persist *p)
 {
     struct connection *c = container_of(p, struct connection, p);
 
     (void)fake_disk_step(c->d);
     defer_stop(&c->d->defer);
     free(c);
+    return 0;
 }
 
 static const struct persist_ops ops = {
@@ -156,6 +157,7 @@ struct persist *fake_persist_open(struct fake_disk *d)
     struct connection *c = xnew0(struct connection);
 
     c->p.ops = &ops;
+    c->p.name = "fake.db";
     c->d = d;
     return &c->p;
 }

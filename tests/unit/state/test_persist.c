@@ -16,8 +16,10 @@
 #include <sqlite3.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/rand.h"
 #include "state/persist.h"
+#include "tests/support/data.h"
 #include "tests/support/make_node.h"
 
 struct fixture {
@@ -270,20 +272,50 @@ static void test_newer_schema_is_refused_with_its_number(void **state)
     f->store = store_close(f->store);
     meddle(f->path, "UPDATE meta SET value = 7 WHERE key = 'schema'");
     must_not_open(f, -EPROTONOSUPPORT,
-                  "was written by a newer picket-server (schema 7, this one knows 1)");
+                  "was written by a newer picket-server (schema 7, this one knows 2)");
+}
+
+/* a file that the first release left: nodes 1, 2, 3 and 5, seven writes */
+static void write_schema_1(const struct fixture *f)
+{
+    size_t n;
+    _cleanup_free_ char *old = data_read("state/schema1.db", &n);
+
+    write_file(f, old, n);
 }
 
 static void test_older_schema_is_upgraded(void **state)
 {
     struct fixture *f = *state;
+    struct uuid two = make_node_key(2), three = make_node_key(3);
 
+    write_schema_1(f);
+    for (int i = 0; i < 2; i++) { /* once for real, then as any other */
+        must_open(f);
+        assert_int_equal(store_index(f->store), 7);
+        assert_int_equal(store_table_index(f->store, TABLE_NODES), 7);
+        assert_int_equal(store_node_count(f->store), 4);
+        assert_int_equal(store_node(f->store, &two)->modify_index, 5);
+        assert_true(store_node(f->store, &three)->packed_len > 5000);
+        f->store = store_close(f->store);
+    }
     must_open(f);
-    (void)put(f, 1, 0);
+    assert_int_equal(put(f, 3, 0).index, 8);
     f->store = store_close(f->store);
-    meddle(f->path, "UPDATE meta SET value = 0 WHERE key = 'schema'");
-    must_open(f);
-    assert_int_equal(store_node_count(f->store), 1);
-    f->store = store_close(f->store);
+    /* and it has checksums now */
+    meddle(f->path, "UPDATE nodes SET object = x'80' WHERE id LIKE '00000002%'");
+    must_not_open(f, -EUCLEAN,
+                  "(node 00000002-0000-4000-8000-000000000002 is not what was stored, as are 0 "
+                  "more of 4)");
+}
+
+static void test_damaged_older_file_stays_as_it_is(void **state)
+{
+    struct fixture *f = *state;
+
+    write_schema_1(f);
+    meddle(f->path, "UPDATE nodes SET object = x'81a2' WHERE id LIKE '00000002%'");
+    must_not_open(f, -EUCLEAN, "is corrupt (node 00000002-0000-4000-8000-000000000002)");
     meddle(f->path, "UPDATE meta SET value = -1 WHERE key = 'schema'");
     must_not_open(f, -EUCLEAN, "is corrupt (schema -1)");
 }
@@ -315,9 +347,63 @@ static void test_damaged_object_names_its_node(void **state)
     (void)put(f, 1, 0);
     f->store = store_close(f->store);
     meddle(f->path, "UPDATE nodes SET object = x'81a2'");
-    must_not_open(f, -EUCLEAN, "is corrupt (node 00000001-0000-4000-8000-000000000001)");
+    must_not_open(f, -EUCLEAN, "is corrupt (node 00000001-0000-4000-8000-000000000001 is not");
     meddle(f->path, "UPDATE nodes SET object = x''");
     must_not_open(f, -EUCLEAN, "is corrupt (a node without id or content)");
+}
+
+/* bits that turn on a disk, at any place of an object: each is found */
+static void test_each_flipped_bit_of_an_object_is_found(void **state)
+{
+    struct fixture *f = *state;
+    char *file = NULL;
+    const char *at;
+    size_t n;
+
+    must_open(f);
+    (void)put(f, 1, 900);
+    f->store = store_close(f->store);
+    assert_int_equal(file_read(f->path, MIB, &file, &n), 0);
+    at = memmem(file, n, "xxxxxxxx", 8);
+    assert_non_null(at);
+    for (size_t i = 0; i < 900; i += 41) {
+        _cleanup_free_ char *copy = xmemdup(file, n);
+
+        copy[(size_t)(at - file) + i] ^= (char)(1 << i % 8);
+        write_file(f, copy, n);
+        must_not_open(f, -EUCLEAN, "is not what was stored");
+    }
+    free(file);
+}
+
+static void test_damaged_index_is_found(void **state)
+{
+    struct fixture *f = *state;
+
+    must_open(f);
+    (void)put(f, 1, 0);
+    f->store = store_close(f->store);
+    meddle(f->path, "UPDATE meta SET value = 0 WHERE key = 'index.nodes'");
+    must_not_open(f, -EUCLEAN, "is corrupt (its indexes do not match their checksum); restore a");
+    meddle(f->path, "UPDATE meta SET value = 1 WHERE key = 'index.nodes'");
+    must_open(f);
+}
+
+static void test_log_stays_short(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *log = xasprintf("%s-wal", f->path);
+    struct stat st;
+
+    must_open(f);
+    for (uint64_t n = 0; n < 400; n++)
+        assert_int_equal(put(f, n % 20, 60000).r, 0); /* 24 MB */
+    assert_int_equal(stat(log, &st), 0);
+    assert_true(st.st_size < 8 * MIB);
+    f->store = store_close(f->store);
+    assert_int_equal(stat(log, &st), -1);
+    must_open(f);
+    assert_int_equal(store_node_count(f->store), 20);
 }
 
 static void test_missing_table_is_an_error(void **state)
@@ -467,14 +553,14 @@ static int child_full_later(struct fixture *f)
     if (p.r == 0 || !strstr(p.e.text, "cannot write"))
         return 2;
     index = store_index(f->store);
-    if (put(f, 3, 50000).r == 0 || store_index(f->store) != index)
+    if (put(f, 3, 200000).r == 0 || store_index(f->store) != index)
         return 3;
     limit_files(RLIM_INFINITY);
     p = put(f, 4, 50000);
-    if (p.r < 0 || p.index != index + 1)
+    if (p.r < 0 || p.index <= index + 1) /* those of the refused ones are not used again */
         return 4;
     f->store = store_close(f->store);
-    if (open_store(f, &e) < 0 || store_index(f->store) != index + 1 ||
+    if (open_store(f, &e) < 0 || store_index(f->store) != p.index ||
         store_node_count(f->store) != 3)
         return 5;
     f->store = store_close(f->store);
@@ -588,7 +674,11 @@ int main(void)
         TEST(test_newer_schema_is_refused_with_its_number),
         TEST(test_older_schema_is_upgraded),
         TEST(test_corrupt_pages_are_found),
+        TEST(test_damaged_older_file_stays_as_it_is),
         TEST(test_damaged_object_names_its_node),
+        TEST(test_each_flipped_bit_of_an_object_is_found),
+        TEST(test_damaged_index_is_found),
+        TEST(test_log_stays_short),
         TEST(test_missing_table_is_an_error),
         TEST(test_folder_without_rights_is_an_error),
         TEST(test_read_only_file_is_an_error),

@@ -20,10 +20,11 @@ struct fixture {
     char health[ERR_TEXT_MAX]; /* last text; "" = fine again */
 };
 
-static void on_health(void *arg, const struct err *e)
+static void on_health(void *arg, enum store_health h, const struct err *e)
 {
     struct fixture *f = arg;
 
+    assert_true((h == STORE_FINE) == !e);
     f->health_calls++;
     (void)snprintf(f->health, sizeof(f->health), "%s", e ? e->text : "");
 }
@@ -263,7 +264,7 @@ static void test_failed_commit_leaves_no_trace(void **state)
     settle(f);
     assert_int_equal(b.r, 0);
     assert_int_equal(b.saw, 0); /* the lost one is not in the overlay */
-    assert_int_equal(b.index, 2);
+    assert_int_equal(b.index, 4); /* 2 and 3 belong to what failed: it may turn up after a crash */
 }
 
 static void test_health_is_told_once_per_change(void **state)
@@ -350,7 +351,7 @@ static void test_carried_write_fails_with_its_batch(void **state)
     fake_disk_fail(f->disk, 0, NULL);
     submit(&again, f, OP_PUT, 1);
     settle(f);
-    assert_int_equal(again.index, 1);
+    assert_int_equal(again.index, 102);
 }
 
 static void test_index_without_object_is_durable(void **state)
@@ -508,14 +509,13 @@ static void model_done(void *arg, int r, uint64_t index, const struct err *e)
     if (r == -ENOSPC) { /* nothing of the batch exists any more */
         m->failed++;
         memcpy(m->pending, m->published, sizeof(m->pending));
-        m->pending_index = m->index;
         return;
     }
     assert_int_equal(r, w->op == OP_REFUSE ? -EPERM : w->op == OP_NOTHING ? 1 : 0);
     if (r != 0)
         return;
     assert_int_equal(index, w->index);
-    assert_int_equal(index, m->index + 1);
+    assert_true(index > m->index);
     m->index = index;
     m->published[w->n] = w->op == OP_PUT ? index : 0;
 }

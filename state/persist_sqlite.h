@@ -1,0 +1,42 @@
+/* state/persist_sqlite.h - the inside of the SQLite form: what opening and working share.
+ *
+ * The connection is used by the loop until everything is loaded and by the writer's thread from
+ * then on, never by both.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "state/persist.h"
+
+struct sqlite {
+    struct persist p;
+    char *path;
+    int lock_fd;
+    sqlite3 *db;
+    sqlite3_stmt *begin, *commit, *put_meta, *put_node, *delete_node;
+    struct writer *writer; /* borrowed */
+    uint64_t close_wait_ns;
+    int log_pages; /* in the write-ahead log after the last commit; of the thread */
+
+    /* of the loop */
+    bool closing;
+    int tidy_at;       /* pages in the log at which it is copied into the file next */
+    struct err untidy; /* why that failed; code 0: it did not */
+};
+
+/* what a person can do about a damaged file */
+#define PERSIST_ADVICE                                                                             \
+    "restore a snapshot, or move it away to start empty: agents register again by themselves"
+
+/* names of meta's rows */
+extern const char *const persist_index_keys[TABLE_MAX];
+
+/* negative errno and a sentence for what SQLite answered */
+int persist_failed(const struct sqlite *s, int rc, const char *what, struct err *e);
+/* Opens, recognizes, makes certain, creates or upgrades; the caller frees what there is. */
+int persist_open_database(struct sqlite *s, const char *vfs, struct err *e) _must_check_;
+/* of an object as it is stored */
+uint32_t persist_sum(const char *id, const void *object, size_t n);
+/* of all indexes */
+uint32_t persist_meta_sum(uint64_t index, const uint64_t table_index[TABLE_MAX]);
