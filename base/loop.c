@@ -32,13 +32,14 @@ struct loop {
     sd_event_source *defer_source;
     int defer_fd;     /* eventfd; not sd-event's own kind for this, which goes before all others */
     bool defer_awake; /* defer_fd is readable */
-    bool busy;        /* who runs now looks after defers at its end */
     struct timer **heap; /* binary min-heap by at_ns */
     size_t n_heap, cap_heap;
     uint64_t armed_ns;                           /* what timer_source is set to; 0 = off */
     uint64_t late_ns;                            /* when on_late is called */
     void (*on_late)(void *arg, uint64_t due_ns); /* may be NULL */
     void *late_arg;
+    uint64_t mark_ns; /* when the last callback returned */
+    struct loop_slow slow;
     struct list defers;
     struct signal_watch *signals;
     struct epoll_event *batch; /* events being dispatched, so that io_del() can blank them */
@@ -50,6 +51,30 @@ static void log_sd_failure(const char *what, int r)
     /* ESTALE: the loop has ended and its owners put their things away */
     if (r < 0 && r != -ESTALE)
         (void)fprintf(stderr, "event loop: %s: %s\n", what, strerror(-r));
+}
+
+/* --- how long callbacks take --- */
+
+/* a callback has returned; what is measured begins at mark_ns */
+static void callback_ran(struct loop *l, const char *name)
+{
+    uint64_t now = clock_boot_ns(), took = now - l->mark_ns;
+
+    l->mark_ns = now;
+    if (took <= SLOW_CALLBACK_NS)
+        return;
+    l->slow.n++;
+    if (took <= l->slow.longest_ns)
+        return;
+    l->slow.longest_ns = took;
+    l->slow.name = name;
+}
+
+void loop_slow(struct loop *l, struct loop_slow *ret)
+{
+    *ret = l->slow;
+    l->slow.longest_ns = 0;
+    l->slow.name = NULL;
 }
 
 /* --- timers --- */
@@ -198,17 +223,18 @@ size_t loop_run_due(struct loop *l)
     size_t n = 0;
 
     tell_late(l, now);
+    l->mark_ns = now;
     while (n < TIMER_BATCH && l->n_heap && l->heap[0]->at_ns <= now) {
         struct timer *t = l->heap[0];
+        const char *name = t->name;
 
         heap_remove(t);
         t->fn(t->arg);
+        callback_ran(l, name);
         n++;
     }
     return n;
 }
-
-static void run_fresh_defers(struct loop *l);
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *arg)
 {
@@ -217,9 +243,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *arg)
     (void)s;
     (void)usec;
     l->armed_ns = 0;
-    l->busy = true;
     (void)loop_run_due(l);
-    run_fresh_defers(l);
     arm_timer_source(l);
     return 0;
 }
@@ -273,26 +297,29 @@ static int on_epoll(sd_event_source *s, int fd, uint32_t revents, void *arg)
     n = epoll_wait(fd, batch, IO_BATCH, 0);
     if (n < 0)
         return errno == EINTR ? 0 : -errno;
+    l->mark_ns = clock_boot_ns();
     l->batch = batch;
     l->batch_n = n;
-    l->busy = true;
     for (int i = 0; i < n; i++) {
         struct io *io = batch[i].data.ptr;
+        const char *name = io ? io->name : NULL;
 
-        if (io)
-            io->fn(io->arg, batch[i].events);
+        if (!io)
+            continue;
+        io->fn(io->arg, batch[i].events);
+        callback_ran(l, name);
     }
     l->batch = NULL;
     l->batch_n = 0;
-    run_fresh_defers(l);
     return 0;
 }
 
 /* --- defer --- */
 
-void defer_init(struct loop *l, struct defer *d, void (*fn)(void *arg), void *arg)
+void defer_init_named(struct loop *l, struct defer *d, const char *name, void (*fn)(void *arg),
+                      void *arg)
 {
-    *d = (struct defer){.fn = fn, .arg = arg, .loop = l};
+    *d = (struct defer){.name = name, .fn = fn, .arg = arg, .loop = l};
     list_init(&d->link);
 }
 
@@ -300,9 +327,8 @@ static void wake_defers(struct loop *l)
 {
     uint64_t one = 1;
 
-    if (l->defer_awake || l->busy)
-        return;
-    (void)!write(l->defer_fd, &one, sizeof(one));
+    if (!l->defer_awake)
+        (void)!write(l->defer_fd, &one, sizeof(one));
     l->defer_awake = true;
 }
 
@@ -332,42 +358,26 @@ static void list_prepend_all(struct list *to, struct list *from)
     list_init(from);
 }
 
-/* what is set meanwhile comes in the next turn, behind sockets and timers */
-static void run_defers(struct loop *l)
-{
-    struct list due = LIST_INIT(due);
-
-    l->busy = true;
-    list_prepend_all(&due, &l->defers);
-    for (int i = 0; i < DEFER_BATCH && !list_empty(&due); i++) {
-        struct defer *d = list_first(&due, struct defer, link);
-
-        list_remove(&d->link);
-        d->fn(d->arg);
-    }
-    list_prepend_all(&l->defers, &due);
-    l->busy = false;
-}
-
-/* What sockets or timers have just set runs right behind them: most answers to requests do, and are
- * spared the way through the kernel.  Unless others wait for their turn already. */
-static void run_fresh_defers(struct loop *l)
-{
-    if (!l->defer_awake)
-        run_defers(l);
-    l->busy = false;
-    if (!list_empty(&l->defers))
-        wake_defers(l);
-}
-
 static int on_defer(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
+    struct list due = LIST_INIT(due);
     struct loop *l = arg;
     uint64_t n;
 
     (void)s;
     (void)revents;
-    run_defers(l);
+    /* what is set from here on comes in the next turn, behind sockets and timers */
+    list_prepend_all(&due, &l->defers);
+    l->mark_ns = clock_boot_ns();
+    for (int i = 0; i < DEFER_BATCH && !list_empty(&due); i++) {
+        struct defer *d = list_first(&due, struct defer, link);
+        const char *name = d->name;
+
+        list_remove(&d->link);
+        d->fn(d->arg);
+        callback_ran(l, name);
+    }
+    list_prepend_all(&l->defers, &due);
     if (list_empty(&l->defers)) {
         (void)!read(fd, &n, sizeof(n));
         l->defer_awake = false;

@@ -74,14 +74,28 @@ static inline bool timer_armed(const struct timer *t)
 void loop_on_late(struct loop *l, uint64_t more_than_ns, void (*fn)(void *arg, uint64_t due_ns),
                   void *arg);
 
+/* Callbacks that ran longer than SLOW_CALLBACK_NS: nobody else was served meanwhile.  The machine may
+ * have been at fault, as may whoever stopped the process. */
+#define SLOW_CALLBACK_NS (5 * NSEC_PER_MSEC)
+struct loop_slow {
+    uint64_t n;          /* since the start */
+    uint64_t longest_ns; /* since the last look */
+    const char *name;    /* of the longest: of its io or timer, or a deferred function; NULL: none */
+};
+/* looks, and begins the longest anew */
+void loop_slow(struct loop *l, struct loop_slow *ret);
+
 /* "call this as soon as the current callback has returned" */
 struct defer {
     struct list link;
+    const char *name; /* static text */
     void (*fn)(void *arg);
     void *arg;
     struct loop *loop;
 };
-void defer_init(struct loop *l, struct defer *d, void (*fn)(void *arg), void *arg);
+#define defer_init(l, d, fn, arg) defer_init_named((l), (d), #fn, (fn), (arg))
+void defer_init_named(struct loop *l, struct defer *d, const char *name, void (*fn)(void *arg),
+                      void *arg);
 void defer_set(struct defer *d); /* harmless when set already */
 void defer_stop(struct defer *d);
 

@@ -656,6 +656,46 @@ static void test_run_returns_the_code_of_quit(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* ---- slow ones ---- */
+
+static void takes_long(void *arg)
+{
+    clock_fake_advance(*(uint64_t *)arg);
+}
+
+static void test_slow_callbacks_are_counted_by_name(void **state)
+{
+    uint64_t quick = SLOW_CALLBACK_NS, slow = SLOW_CALLBACK_NS + 1, slower = 2 * SLOW_CALLBACK_NS;
+    struct timer t[3];
+    struct loop_slow s;
+    struct defer d;
+
+    (void)state;
+    clock_fake(true, NSEC_PER_SEC, 0);
+    timer_init(l, &t[0], "quick", takes_long, &quick);
+    timer_init(l, &t[1], "slow", takes_long, &slow);
+    timer_init(l, &t[2], "slower", takes_long, &slower);
+    for (size_t i = 0; i < ARRAY_LEN(t); i++)
+        timer_set(&t[i], i);
+    clock_fake_advance(10);
+    assert_int_equal(loop_run_due(l), 3);
+    loop_slow(l, &s);
+    assert_int_equal(s.n, 2);
+    assert_int_equal(s.longest_ns, slower);
+    assert_string_equal(s.name, "slower");
+    loop_slow(l, &s);
+    assert_int_equal(s.n, 2); /* since the start, but nothing since the last look */
+    assert_int_equal(s.longest_ns, 0);
+    assert_null(s.name);
+    defer_init(l, &d, takes_long, &slow);
+    defer_set(&d);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(loop_turn(l, 0), 0);
+    loop_slow(l, &s);
+    assert_int_equal(s.n, 3);
+    assert_string_equal(s.name, "takes_long");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -678,6 +718,7 @@ int main(void)
         TEST(test_children_are_reaped_with_their_status),
         TEST(test_child_cancelled_is_left_to_the_caller),
         TEST(test_orphans_are_reaped_and_nobody_elses_children),
+        TEST(test_slow_callbacks_are_counted_by_name),
         TEST(test_run_returns_the_code_of_quit),
     };
 
