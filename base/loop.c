@@ -32,6 +32,7 @@ struct loop {
     sd_event_source *defer_source;
     int defer_fd;     /* eventfd; not sd-event's own kind for this, which goes before all others */
     bool defer_awake; /* defer_fd is readable */
+    bool busy;        /* who runs now looks after defers at its end */
     struct timer **heap; /* binary min-heap by at_ns */
     size_t n_heap, cap_heap;
     uint64_t armed_ns;                           /* what timer_source is set to; 0 = off */
@@ -236,6 +237,8 @@ size_t loop_run_due(struct loop *l)
     return n;
 }
 
+static void run_fresh_defers(struct loop *l);
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *arg)
 {
     struct loop *l = arg;
@@ -243,7 +246,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *arg)
     (void)s;
     (void)usec;
     l->armed_ns = 0;
+    l->busy = true;
     (void)loop_run_due(l);
+    run_fresh_defers(l);
     arm_timer_source(l);
     return 0;
 }
@@ -300,6 +305,7 @@ static int on_epoll(sd_event_source *s, int fd, uint32_t revents, void *arg)
     l->mark_ns = clock_boot_ns();
     l->batch = batch;
     l->batch_n = n;
+    l->busy = true;
     for (int i = 0; i < n; i++) {
         struct io *io = batch[i].data.ptr;
         const char *name = io ? io->name : NULL;
@@ -311,6 +317,7 @@ static int on_epoll(sd_event_source *s, int fd, uint32_t revents, void *arg)
     }
     l->batch = NULL;
     l->batch_n = 0;
+    run_fresh_defers(l);
     return 0;
 }
 
@@ -327,8 +334,9 @@ static void wake_defers(struct loop *l)
 {
     uint64_t one = 1;
 
-    if (!l->defer_awake)
-        (void)!write(l->defer_fd, &one, sizeof(one));
+    if (l->defer_awake || l->busy)
+        return;
+    (void)!write(l->defer_fd, &one, sizeof(one));
     l->defer_awake = true;
 }
 
@@ -358,15 +366,12 @@ static void list_prepend_all(struct list *to, struct list *from)
     list_init(from);
 }
 
-static int on_defer(sd_event_source *s, int fd, uint32_t revents, void *arg)
+/* what is set meanwhile comes in the next turn, behind sockets and timers */
+static void run_defers(struct loop *l)
 {
     struct list due = LIST_INIT(due);
-    struct loop *l = arg;
-    uint64_t n;
 
-    (void)s;
-    (void)revents;
-    /* what is set from here on comes in the next turn, behind sockets and timers */
+    l->busy = true;
     list_prepend_all(&due, &l->defers);
     l->mark_ns = clock_boot_ns();
     for (int i = 0; i < DEFER_BATCH && !list_empty(&due); i++) {
@@ -378,6 +383,28 @@ static int on_defer(sd_event_source *s, int fd, uint32_t revents, void *arg)
         callback_ran(l, name);
     }
     list_prepend_all(&l->defers, &due);
+    l->busy = false;
+}
+
+/* What sockets or timers have just set runs right behind them: most answers to requests do, and are
+ * spared the way through the kernel.  Unless others wait for their turn already. */
+static void run_fresh_defers(struct loop *l)
+{
+    if (!l->defer_awake)
+        run_defers(l);
+    l->busy = false;
+    if (!list_empty(&l->defers))
+        wake_defers(l);
+}
+
+static int on_defer(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+    struct loop *l = arg;
+    uint64_t n;
+
+    (void)s;
+    (void)revents;
+    run_defers(l);
     if (list_empty(&l->defers)) {
         (void)!read(fd, &n, sizeof(n));
         l->defer_awake = false;
