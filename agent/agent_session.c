@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "agent/agent_priv.h"
+#include "api/watch.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "model/texts.h"
@@ -61,6 +62,12 @@ void agent_say_status(struct agent *a)
 {
     char *text = agent_status_text(a);
 
+    if (*watch_trouble()) {
+        char *more = xasprintf("%s; %s", text, watch_trouble());
+
+        free(text);
+        text = more;
+    }
     if (!str_eq(text, a->status))
         loop_notify("STATUS=%s", text);
     free(a->status);

@@ -15,6 +15,8 @@
 #include "codec/js.h"
 #include "codec/mp.h"
 #include "codec/ops.h"
+#include "wire/budget.h"
+#include "wire/fds.h"
 
 enum { LABELS_MAX = 10 };
 
@@ -292,6 +294,12 @@ static void process(struct out *o)
     gauge(o, "picket.process.descriptors", descriptors());
     gauge(o, "picket.process.uptime_seconds", seconds(o->f->now_ns - o->f->born_ns));
     counter(o, "picket.log.dropped", log_dropped());
+    counter(o, "picket.process.slow_callbacks", o->f->n_slow);
+    counter(o, "picket.connections.refused_descriptors", fds_refused());
+    counter(o, "picket.connections.refused_busy",
+            budget_refused(BUDGET_IN) + budget_refused(BUDGET_OUT));
+    gauge(o, "picket.connections.input_bytes", budget_held(BUDGET_IN));
+    gauge(o, "picket.connections.output_bytes", budget_held(BUDGET_OUT));
 }
 
 /* --- the whole --- */

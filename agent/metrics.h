@@ -23,6 +23,7 @@ struct metrics_facts {
     const struct host_stats *stats;
     bool disks_answer; /* all of them, the last time */
     size_t n_allocs;
+    uint64_t n_slow; /* callbacks of the loop */
     uint64_t now_ns, born_ns;
     int64_t wall_ns;
 };

@@ -239,6 +239,7 @@ static int view_metrics(void *impl, bool prometheus, struct buf *ret, struct err
                               .session = &st,
                               .probes = *m->o.probes,
                               .n_allocs = allocs_count(m->o.allocs),
+                              .n_slow = loop_slow_count(m->o.loop),
                               .now_ns = clock_boot_ns(),
                               .born_ns = m->born_ns,
                               .wall_ns = clock_wall_ns()};

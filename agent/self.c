@@ -8,6 +8,7 @@
 
 #include "agent/host.h"
 #include "agent/merge.h"
+#include "api/watch.h"
 #include "base/parse.h"
 #include "base/str.h"
 #include "codec/js_obj.h"
@@ -285,7 +286,7 @@ int self_health(struct buf *b, const char *type, const struct self_facts *f)
         (void)err_set(&e, -ENOENT, "server not enabled");
     buf_add_byte(b, '{');
     obj_open(b, is_server ? "server" : "client");
-    obj_str(b, "message", ok ? "ok" : e.text);
+    obj_str(b, "message", !ok ? e.text : *watch_trouble() ? watch_trouble() : "ok");
     obj_bool(b, "ok", ok);
     obj_close(b);
     obj_close(b);

@@ -14,6 +14,7 @@
 #include "api/pages.h"
 #include "api/routes.h"
 #include "api/slow.h"
+#include "api/watch.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -47,6 +48,7 @@ struct api {
     struct reply_shared shared;
     struct pages pages;
     struct slow *slow;
+    struct watch *watch;
     struct list ready; /* woken, not looked at again yet */
     struct defer run_ready;
 };
@@ -232,6 +234,7 @@ struct api *api_new(const struct api_opts *o)
     a->opts = *o;
     a->shared = (struct reply_shared){
         .configured = o->response_headers, .cache = cache_new(o->loop), .pages = &a->pages};
+    a->watch = watch_new(o->loop);
     a->slow = slow_new(o->loop, &a->shared);
     list_init(&a->ready);
     defer_init(o->loop, &a->run_ready, on_run_ready, a);
@@ -266,6 +269,7 @@ struct api *api_free(struct api *a)
         (void)http_server_free(a->servers[i]); /* ends what waits: on_gone() */
     defer_stop(&a->run_ready);
     a->slow = slow_free(a->slow);
+    a->watch = watch_free(a->watch);
     a->shared.cache = cache_free(a->shared.cache);
     pages_done(&a->pages);
     return mem_free(a);

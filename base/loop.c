@@ -78,6 +78,11 @@ void loop_slow(struct loop *l, struct loop_slow *ret)
     l->slow.name = NULL;
 }
 
+uint64_t loop_slow_count(const struct loop *l)
+{
+    return l->slow.n;
+}
+
 /* --- timers --- */
 
 static void heap_place(struct loop *l, size_t i, struct timer *t)

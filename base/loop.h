@@ -84,6 +84,7 @@ struct loop_slow {
 };
 /* looks, and begins the longest anew */
 void loop_slow(struct loop *l, struct loop_slow *ret);
+uint64_t loop_slow_count(const struct loop *l);
 
 /* "call this as soon as the current callback has returned" */
 struct defer {

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "api/watch.h"
 #include "base/log.h"
 #include "base/writer.h"
 #include "conf/reload.h"
@@ -62,9 +63,10 @@ static void on_status(void *arg)
     struct err e = {0};
     enum store_health h = store_health(p->server->store, &e);
 
-    loop_notify("STATUS=%zu nodes, %zu alive, index %" PRIu64 "%s%s",
+    loop_notify("STATUS=%zu nodes, %zu alive, index %" PRIu64 "%s%s%s%s",
                 store_node_count(p->server->store), beats_count(p->server->beats),
-                store_index(p->server->store), h == STORE_FINE ? "" : words[h], e.text);
+                store_index(p->server->store), h == STORE_FINE ? "" : words[h], e.text,
+                *watch_trouble() ? "; " : "", watch_trouble());
     timer_set(&p->status, STATUS_EVERY_SEC * NSEC_PER_SEC);
 }
 

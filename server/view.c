@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "api/watch.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "codec/mp.h"
@@ -169,7 +170,8 @@ static int view_health(void *impl, const char *type, struct buf *ret)
         buf_add_str(ret, "{\"client\":{\"ok\":false,\"message\":\"client not enabled\"}}");
         return 500;
     }
-    buf_add_str(ret, "{\"server\":{\"message\":\"ok\",\"ok\":true}}");
+    buf_printf(ret, "{\"server\":{\"message\":\"%s\",\"ok\":true}}",
+               *watch_trouble() ? watch_trouble() : "ok");
     return 200;
 }
 

@@ -1,0 +1,70 @@
+#include "api/watch.h"
+
+#include "base/log.h"
+#include "wire/fds.h"
+
+#define LOOK_NS (10 * NSEC_PER_SEC)
+enum { LOOKS_PER_LINE = 6 }; /* about slow callbacks */
+
+struct watch {
+    struct loop *loop;
+    struct timer timer;
+    uint64_t n_slow; /* told so far */
+    unsigned looks;
+};
+
+static void on_fds(void *arg)
+{
+    (void)arg;
+    if (fds_short())
+        (void)log_warn(0, "no descriptors are left for more connections, they are refused",
+                       KI("refused", fds_refused()));
+    else
+        log_info("there are descriptors for connections again", KI("refused", fds_refused()));
+}
+
+static void say_slow(struct watch *w)
+{
+    struct loop_slow slow;
+
+    loop_slow(w->loop, &slow);
+    if (slow.n != w->n_slow && slow.name)
+        log_debug("callbacks took longer than they should", KI("times", slow.n - w->n_slow),
+                  KI("longest_ms", slow.longest_ns / NSEC_PER_MSEC), KV("longest", slow.name));
+    w->n_slow = slow.n;
+}
+
+static void on_timer(void *arg)
+{
+    struct watch *w = arg;
+
+    fds_check();
+    if (++w->looks % LOOKS_PER_LINE == 0)
+        say_slow(w);
+    timer_set(&w->timer, LOOK_NS);
+}
+
+struct watch *watch_new(struct loop *l)
+{
+    struct watch *w = xnew0(struct watch);
+
+    w->loop = l;
+    timer_init(l, &w->timer, "watch", on_timer, w);
+    timer_set(&w->timer, LOOK_NS);
+    fds_on_change(on_fds, w);
+    return w;
+}
+
+struct watch *watch_free(struct watch *w)
+{
+    if (!w)
+        return NULL;
+    fds_on_change(NULL, NULL);
+    timer_stop(&w->timer);
+    return mem_free(w);
+}
+
+const char *watch_trouble(void)
+{
+    return fds_short() ? "out of descriptors, new connections are refused" : "";
+}
