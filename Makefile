@@ -24,8 +24,8 @@ MAKEFLAGS += --no-builtin-rules
 # ---- what there is -------------------------------------------------------------------------------------------------
 
 # Bottom to top; every folder may be empty or missing.
-LAYERS   := base codec model conf wire fingerprint drivers state api fwd agent server cli probe
-TOPS     := agent server cli probe
+LAYERS   := base codec model conf wire fingerprint drivers state api fwd agent server cli probe sim
+TOPS     := agent server cli probe sim
 LIBRARY  := $(filter-out $(TOPS),$(LAYERS))
 
 # tools/layers.txt as words "folder,below,below": what a folder's tests and programs are linked with.
@@ -47,7 +47,8 @@ main_picketd       := agent
 main_picket-server := server
 main_picket        := cli
 main_picket-probe  := probe
-PROGRAMS := $(foreach p,picketd picket-server picket picket-probe,$(if $(wildcard $(main_$(p))/main.c),$(p)))
+main_picket-sim    := sim
+PROGRAMS := $(foreach p,picketd picket-server picket picket-probe picket-sim,$(if $(wildcard $(main_$(p))/main.c),$(p)))
 
 # What each program may need; --as-needed leaves out what it does not use.  No pkg-config: these never move.
 LIBS_BASE          := -lsystemd -lnettle -lm
@@ -55,6 +56,7 @@ libs_picketd       := $(LIBS_BASE) -ljson-c -lhttp_parser -lz -lcap
 libs_picket-server := $(LIBS_BASE) -ljson-c -lhttp_parser -lz -lsqlite3
 libs_picket        := $(LIBS_BASE) -ljson-c -lcurl
 libs_picket-probe  := $(LIBS_BASE) -ljson-c -lhttp_parser -lz -lcap
+libs_picket-sim    := $(LIBS_BASE) -ljson-c -lhttp_parser -lz
 LIBS_ALL           := $(LIBS_BASE) -ljson-c -lhttp_parser -lz -lcap -lsqlite3 -lcurl
 
 UNIT     := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*/test_*.c))
