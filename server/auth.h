@@ -11,11 +11,9 @@
 #include "model/item.h"
 #include "state/store.h"
 
-/* compares without telling by its time how much was right */
-bool auth_secret_equal(const char *a, const char *b);
 /* token "" or it's secret: 0; else -EACCES with "Permission denied" */
 int auth_node(const struct node_item *it, const char *token, struct err *e) _must_check_;
-/* The node whose secret it is: bound first (may be NULL), then all of them.  Borrowed until the
+/* The node whose secret it is: bound first (may be NULL), then any.  Borrowed until the
  * next turn of the loop; NULL when there is none. */
 const struct node_item *auth_find(const struct store *s, const struct uuid *bound,
                                   const char *token);

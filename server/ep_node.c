@@ -13,6 +13,7 @@
 #include "server/ep.h"
 #include "server/node_reply.h"
 #include "server/rules.h"
+#include "state/secrets.h"
 
 /* --- Node.GetNode --- */
 
@@ -121,7 +122,7 @@ static const char *client_allocs_problem(const struct call *c, const struct node
     const struct node_specific_request *q = c->request;
     struct err e = {0};
 
-    if (!str_empty(q->secret_id) && !auth_secret_equal(it->secret_id, q->secret_id))
+    if (!str_empty(q->secret_id) && !secret_equal(it->secret_id, q->secret_id))
         return TEXT_SECRET_MISMATCH;
     return auth_node(it, call_token(c), &e) < 0 ? TEXT_PERMISSION_DENIED : NULL;
 }

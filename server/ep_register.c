@@ -11,6 +11,7 @@
 #include "server/ep.h"
 #include "server/node_reply.h"
 #include "server/rules.h"
+#include "state/secrets.h"
 
 /* what waits for the commit */
 struct registration {
@@ -59,7 +60,7 @@ static int register_write(struct txn *t, void *arg, struct err *e)
     struct node_item *it = NULL;
     int r;
 
-    if (old && old->secret_id[0] && !auth_secret_equal(old->secret_id, g->rules.node->secret_id))
+    if (old && old->secret_id[0] && !secret_equal(old->secret_id, g->rules.node->secret_id))
         return err_set(e, -EACCES, "%s", TEXT_SECRET_MISMATCH_REGISTER);
     g->first = !old;
     r = rules_register(old, &g->rules, txn_index(t), g->now_ns, &it, e);

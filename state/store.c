@@ -7,6 +7,7 @@
 #include "state/changes.h"
 #include "state/nodes.h"
 #include "state/persist.h"
+#include "state/secrets.h"
 #include "state/watch.h"
 
 enum {
@@ -39,6 +40,7 @@ struct store {
 
     /* published */
     struct nodes *nodes;
+    struct secrets secrets;
     uint64_t index, table_index[TABLE_MAX];
     struct watches watches;
 
@@ -215,6 +217,7 @@ static void publish(struct store *s)
     for (size_t i = 0; i < s->overlay.n; i++) {
         struct change *c = &s->overlay.v[i];
 
+        secrets_replace(&s->secrets, nodes_get(s->nodes, &c->key), c->it);
         if (c->it)
             nodes_put(s->nodes, steal_ptr(&c->it));
         else
@@ -267,6 +270,7 @@ static void store_free(struct store *s)
 {
     changes_done(&s->overlay);
     changes_done(&s->carry_changes);
+    secrets_done(&s->secrets);
     (void)nodes_free(s->nodes);
     free(s->batch);
     free(s);
@@ -361,6 +365,7 @@ static int on_load_object(void *arg, enum table t, const char *id, const void *o
     /* the index never goes back, whatever happened to the meta table */
     s->index = MAX(s->index, it->modify_index);
     s->table_index[TABLE_NODES] = MAX(s->table_index[TABLE_NODES], it->modify_index);
+    secrets_replace(&s->secrets, NULL, it);
     nodes_put(s->nodes, it);
     return 0;
 }
@@ -385,6 +390,7 @@ int store_open(const struct store_opts *o, struct store **ret, struct err *e)
     s->on_health = o->on_health;
     s->arg = o->arg;
     s->nodes = nodes_new();
+    secrets_init(&s->secrets);
     list_init(&s->queue);
     list_init(&s->ran);
     watches_init(&s->watches, o->loop);
@@ -456,6 +462,11 @@ uint64_t store_table_index(const struct store *s, enum table t)
 const struct node_item *store_node(const struct store *s, const struct uuid *id)
 {
     return nodes_get(s->nodes, id);
+}
+
+const struct node_item *store_node_of_secret(const struct store *s, const char *secret)
+{
+    return secrets_find(&s->secrets, secret);
 }
 
 size_t store_node_count(const struct store *s)

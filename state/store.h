@@ -70,6 +70,8 @@ uint64_t store_index(const struct store *s);
 uint64_t store_table_index(const struct store *s, enum table t);
 /* borrowed until the next turn of the loop; NULL when there is none */
 const struct node_item *store_node(const struct store *s, const struct uuid *id);
+/* one whose SecretID it is; likewise */
+const struct node_item *store_node_of_secret(const struct store *s, const char *secret);
 size_t store_node_count(const struct store *s);
 /* Nodes whose id begins with the first prefix_bytes bytes of prefix, in id order.  Starts at *pos
  * (0 at first), returns NULL at the end.  Valid until the next turn of the loop. */
