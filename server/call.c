@@ -155,6 +155,7 @@ static void query_wait(struct call *c)
         timer_init(c->srv->loop, &c->timer, "query", on_expired, c);
         timer_set(&c->timer, (uint64_t)limit + rand_below((uint64_t)limit / 16));
     }
+    c->watch.beyond = c->q->min_query_index;
     store_watch(c->srv->store, &c->watch);
 }
 

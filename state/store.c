@@ -216,18 +216,19 @@ static void publish(struct store *s)
 
     for (size_t i = 0; i < s->overlay.n; i++) {
         struct change *c = &s->overlay.v[i];
+        uint64_t index = c->it ? c->it->modify_index : UINT64_MAX;
 
         secrets_replace(&s->secrets, nodes_get(s->nodes, &c->key), c->it);
         if (c->it)
             nodes_put(s->nodes, steal_ptr(&c->it));
         else
             (void)nodes_delete(s->nodes, &c->key);
-        watches_wake_node(&s->watches, &c->key);
+        watches_wake_node(&s->watches, &c->key, index);
     }
     s->index = s->next_index;
     memcpy(s->table_index, s->next_table_index, sizeof(s->table_index));
     if (nodes)
-        watches_wake_table(&s->watches, TABLE_NODES);
+        watches_wake_table(&s->watches, TABLE_NODES, s->table_index[TABLE_NODES]);
 }
 
 static void tell_health(struct store *s, enum store_health h, const struct err *e)

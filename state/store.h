@@ -105,6 +105,7 @@ struct watch {
     enum watch_kind kind;
     enum table table;
     struct uuid node;
+    uint64_t beyond;       /* the waiter has seen this index: only what goes beyond it is news; 0 */
     void (*fn)(void *arg); /* once: the watch is off when it is called */
     void *arg;
 };

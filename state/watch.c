@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/rand.h"
 
 enum { BUCKETS_MIN = 64 };
@@ -28,9 +29,10 @@ static struct list *buckets_new(size_t n)
 
 static void on_wake(void *arg)
 {
+    uint64_t end = clock_boot_ns() + WATCH_WAKE_NS;
     struct watches *ws = arg;
 
-    for (int i = 0; i < WATCH_WAKE_SLICE; i++) {
+    for (int i = 0; i < WATCH_WAKE_SLICE && clock_boot_ns() <= end; i++) {
         struct watch *w = list_first(&ws->woken, struct watch, link);
 
         if (!w)
@@ -46,8 +48,10 @@ void watches_init(struct watches *ws, struct loop *l)
 {
     *ws = (struct watches){.n_buckets = BUCKETS_MIN, .seed = rand_below(UINT64_MAX)};
     ws->buckets = buckets_new(BUCKETS_MIN);
-    for (size_t i = 0; i < TABLE_MAX; i++)
-        list_init(&ws->tables[i]);
+    for (size_t i = 0; i < TABLE_MAX; i++) {
+        list_init(&ws->tables[i].next);
+        list_init(&ws->tables[i].later);
+    }
     list_init(&ws->woken);
     timer_init(l, &ws->timer, "watch", on_wake, ws);
 }
@@ -62,8 +66,10 @@ static void list_drop_all(struct list *head)
 
 void watches_done(struct watches *ws)
 {
-    for (size_t i = 0; i < TABLE_MAX; i++)
-        list_drop_all(&ws->tables[i]);
+    for (size_t i = 0; i < TABLE_MAX; i++) {
+        list_drop_all(&ws->tables[i].next);
+        list_drop_all(&ws->tables[i].later);
+    }
     for (size_t i = 0; i < ws->n_buckets; i++)
         list_drop_all(&ws->buckets[i]);
     list_drop_all(&ws->woken);
@@ -88,12 +94,23 @@ static void buckets_grow(struct watches *ws)
     free(old);
 }
 
+static void table_add(struct watch_table *t, struct watch *w)
+{
+    if (w->beyond <= t->index) {
+        list_append(&t->next, &w->link);
+        return;
+    }
+    if (list_empty(&t->later) || w->beyond < t->later_least)
+        t->later_least = w->beyond;
+    list_append(&t->later, &w->link);
+}
+
 void watches_add(struct watches *ws, struct watch *w)
 {
     store_unwatch(w);
     w->owner = ws;
     if (w->kind == WATCH_TABLE) {
-        list_append(&ws->tables[w->table], &w->link);
+        table_add(&ws->tables[w->table], w);
         return;
     }
     if (++ws->n > ws->n_buckets)
@@ -119,16 +136,44 @@ static void wake(struct watches *ws, struct watch *w)
         timer_set(&ws->timer, 0);
 }
 
-void watches_wake_table(struct watches *ws, enum table t)
+static void wake_list(struct watches *ws, struct list *l)
 {
-    for (struct watch *w; (w = list_first(&ws->tables[t], struct watch, link));)
+    for (struct watch *w; (w = list_first(l, struct watch, link));)
         wake(ws, w);
 }
 
-void watches_wake_node(struct watches *ws, const struct uuid *id)
+void watches_wake_table(struct watches *ws, enum table t, uint64_t index)
+{
+    struct watch_table *at = &ws->tables[t];
+    uint64_t least = UINT64_MAX;
+
+    at->index = index;
+    wake_list(ws, &at->next);
+    if (list_empty(&at->later) || index <= at->later_least)
+        return;
+    list_for_each (w, &at->later, struct watch, link) {
+        if (w->beyond < index)
+            wake(ws, w);
+        else
+            least = MIN(least, w->beyond);
+    }
+    at->later_least = least;
+}
+
+void watches_wake_node(struct watches *ws, const struct uuid *id, uint64_t index)
 {
     list_for_each (w, &ws->buckets[bucket_of(ws, id)], struct watch, link) {
-        if (memcmp(w->node.b, id->b, UUID_BYTES) == 0)
+        if (w->beyond < index && memcmp(w->node.b, id->b, UUID_BYTES) == 0)
             wake(ws, w);
     }
+}
+
+void watches_wake_all(struct watches *ws)
+{
+    for (size_t i = 0; i < TABLE_MAX; i++) {
+        wake_list(ws, &ws->tables[i].next);
+        wake_list(ws, &ws->tables[i].later);
+    }
+    for (size_t i = 0; i < ws->n_buckets; i++)
+        wake_list(ws, &ws->buckets[i]);
 }

@@ -12,6 +12,7 @@ struct fixture {
     struct loop *loop;
     struct watches ws;
     int calls; /* over all waiters: gives each its place in the order */
+    uint64_t index;
 };
 
 struct waiter {
@@ -72,7 +73,7 @@ static void wake_node(struct fixture *f, uint64_t n)
 {
     struct uuid key = make_node_key(n);
 
-    watches_wake_node(&f->ws, &key);
+    watches_wake_node(&f->ws, &key, ++f->index);
 }
 
 static void run(struct fixture *f)
@@ -98,10 +99,10 @@ static void test_node_wakes_only_its_own_waiters(void **state)
     wake_node(f, 1);
     run(f);
     assert_int_equal(a.called, 1); /* once */
-    watches_wake_table(&f->ws, TABLE_ALLOCS);
+    watches_wake_table(&f->ws, TABLE_ALLOCS, ++f->index);
     run(f);
     assert_int_equal(t.called, 0);
-    watches_wake_table(&f->ws, TABLE_NODES);
+    watches_wake_table(&f->ws, TABLE_NODES, ++f->index);
     run(f);
     assert_int_equal(t.called, 1);
     store_unwatch(&b.w);
@@ -116,7 +117,7 @@ static void test_wake_order_is_that_of_coming(void **state)
     for (int i = 0; i < N; i++)
         wait_for(&v[i], f, i % 2 ? WATCH_NODE : WATCH_TABLE, 1);
     wake_node(f, 1);
-    watches_wake_table(&f->ws, TABLE_NODES);
+    watches_wake_table(&f->ws, TABLE_NODES, ++f->index);
     run(f);
     for (int i = 0; i < N; i++)
         assert_int_equal(v[i].at, (i % 2 ? 0 : N / 2) + i / 2 + 1);
@@ -131,7 +132,7 @@ static void test_waking_many_leaves_turns_to_others(void **state)
 
     for (int i = 0; i < N; i++)
         wait_for(&v[i], f, WATCH_TABLE, 0);
-    watches_wake_table(&f->ws, TABLE_NODES);
+    watches_wake_table(&f->ws, TABLE_NODES, ++f->index);
     f->ws.timer.fn(f->ws.timer.arg);
     assert_int_equal(f->calls, WATCH_WAKE_SLICE);
     run(f);
@@ -148,7 +149,7 @@ static void test_callback_may_watch_again(void **state)
     wait_for(&t, f, WATCH_TABLE, 0);
     for (int i = 1; i <= 3; i++) {
         wake_node(f, 1);
-        watches_wake_table(&f->ws, TABLE_NODES);
+        watches_wake_table(&f->ws, TABLE_NODES, ++f->index);
         run(f);
         assert_int_equal(a.called, i);
         assert_int_equal(t.called, i);
@@ -194,6 +195,102 @@ static void test_thousands_of_nodes_are_told_apart(void **state)
     free(v);
 }
 
+/* of the table: which waiters one change to that index wakes */
+static void test_an_index_that_is_not_reached_is_not_woken(void **state)
+{
+    static const uint64_t beyond[] = {0, 9, 10, 11, 50, 12, UINT64_MAX};
+    struct fixture *f = *state;
+    struct waiter v[ARRAY_LEN(beyond)] = {0};
+    int woken[ARRAY_LEN(beyond)] = {0};
+
+    watches_wake_table(&f->ws, TABLE_NODES, 9);
+    for (size_t i = 0; i < ARRAY_LEN(beyond); i++) {
+        v[i].w.beyond = beyond[i];
+        wait_for(&v[i], f, WATCH_TABLE, 0);
+    }
+    for (uint64_t index = 10; index <= 60; index++) {
+        watches_wake_table(&f->ws, TABLE_NODES, index);
+        run(f);
+        for (size_t i = 0; i < ARRAY_LEN(beyond); i++) {
+            woken[i] = index > beyond[i];
+            assert_int_equal(v[i].called, woken[i]);
+        }
+    }
+    watches_wake_all(&f->ws);
+    run(f);
+    for (size_t i = 0; i < ARRAY_LEN(beyond); i++)
+        assert_int_equal(v[i].called, 1);
+}
+
+/* events move the table and not the node: who waits for the node sleeps on; its end is news to all
+ */
+static void test_a_node_that_stands_where_it_stood_wakes_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct waiter seen = {.w.beyond = 7}, future = {.w.beyond = 100};
+    struct uuid key = make_node_key(1);
+
+    wait_for(&seen, f, WATCH_NODE, 1);
+    wait_for(&future, f, WATCH_NODE, 1);
+    watches_wake_node(&f->ws, &key, 7);
+    run(f);
+    assert_int_equal(f->calls, 0);
+    watches_wake_node(&f->ws, &key, 8);
+    run(f);
+    assert_int_equal(seen.called, 1);
+    assert_int_equal(future.called, 0);
+    watches_wake_node(&f->ws, &key, UINT64_MAX);
+    run(f);
+    assert_int_equal(future.called, 1);
+}
+
+/* callbacks that take long: a timer that is due meanwhile waits for one slice of them */
+struct slow_waiter {
+    struct watch w;
+    int *calls;
+};
+
+static void on_slow(void *arg)
+{
+    struct slow_waiter *x = arg;
+
+    ++*x->calls;
+    clock_fake_advance(NSEC_PER_MSEC);
+}
+
+static void on_beat(void *arg)
+{
+    int *calls = arg;
+
+    calls[1] = calls[0];
+}
+
+static void test_a_timer_waits_for_one_slice_only(void **state)
+{
+    enum { N = 1000 };
+    struct slow_waiter *v = xnew0_n(struct slow_waiter, N);
+    struct fixture *f = *state;
+    struct timer beat;
+    int calls[2] = {0, -1};
+
+    for (int i = 0; i < N; i++) {
+        v[i] = (struct slow_waiter){
+            .calls = calls, .w = {.kind = WATCH_TABLE, .fn = on_slow, .arg = &v[i]}
+        };
+        list_init(&v[i].w.link);
+        watches_add(&f->ws, &v[i].w);
+    }
+    timer_init(f->loop, &beat, "beat", on_beat, calls);
+    timer_set(&beat, NSEC_PER_MSEC / 2);
+    watches_wake_table(&f->ws, TABLE_NODES, ++f->index);
+    while (calls[1] < 0)
+        (void)loop_run_due(f->loop);
+    assert_in_range(calls[1], 1, 4);
+    run(f);
+    assert_int_equal(calls[0], N);
+    free(v);
+}
+
 static void test_done_takes_all_off(void **state)
 {
     struct fixture *f = *state;
@@ -220,6 +317,9 @@ int main(void)
         TEST(test_callback_may_watch_again),
         TEST(test_callback_may_take_off_another),
         TEST(test_thousands_of_nodes_are_told_apart),
+        TEST(test_an_index_that_is_not_reached_is_not_woken),
+        TEST(test_a_node_that_stands_where_it_stood_wakes_nobody),
+        TEST(test_a_timer_waits_for_one_slice_only),
         TEST(test_done_takes_all_off),
     };
 
