@@ -68,21 +68,19 @@ static const struct view *view_open(void *impl, const struct ask *q, struct view
     return fwd_open(&m->fwd, q, w);
 }
 
-static int view_nodes(void *impl, const char *prefix, struct node_items *ret,
+static int view_nodes(void *impl, const char *prefix, struct node_list *ret,
                       struct view_meta *meta, struct err *e)
 {
     struct mirror *m = impl;
-    struct node_items l = {0};
+    struct node_list l = {0};
     struct uuid u;
     size_t n = 0;
 
     if (!str_empty(prefix) && uuid_index(prefix, true, &u, &n, e) < 0)
         return lookup_failed(e);
     fill_meta(m, meta);
-    if (m->item && memcmp(m->item->key.b, u.b, n) == 0) {
-        l.v = xnew0_n(const struct node_item *, 1);
-        l.v[l.n++] = node_item_ref(m->item);
-    }
+    if (m->item && memcmp(m->item->key.b, u.b, n) == 0)
+        node_list_add(&l, node_item_ref(m->item));
     *ret = l;
     return 0;
 }

@@ -1,7 +1,5 @@
 #include "api/cache.h"
 
-#include <string.h>
-
 #include "api/ask.h"
 #include "base/limits.h"
 
@@ -13,13 +11,13 @@ enum {
 #define KEEP_NS (5 * NSEC_PER_SEC)
 
 struct entry {
-    struct node_items items; /* counted */
-    reply_render *render;    /* NULL: free */
+    struct node_list items; /* counted */
+    reply_render *render;   /* NULL: free */
     bool pretty, resources, os;
     uint8_t encoding;
     const char *coding;
-    struct buf body;
-    uint64_t used; /* the cache's clock when it was asked for last */
+    struct blob *body; /* counted */
+    uint64_t used;     /* the cache's clock when it was asked for last */
 };
 
 struct cache {
@@ -31,9 +29,9 @@ struct cache {
 
 static void entry_done(struct cache *c, struct entry *e)
 {
-    c->bytes -= e->body.len;
-    node_items_done(&e->items);
-    buf_done(&e->body);
+    c->bytes -= e->body ? e->body->len : 0;
+    node_list_done(&e->items);
+    (void)blob_unref(e->body);
     *e = (struct entry){0};
 }
 
@@ -70,12 +68,11 @@ size_t cache_bytes(const struct cache *c)
 static bool is_for(const struct entry *e, const struct reply *r, const struct ask *q)
 {
     return e->render == r->render_items && e->pretty == q->pretty && e->resources == q->resources &&
-           e->os == q->os && e->encoding == q->encoding && e->items.n == r->items.n &&
-           memcmp(e->items.v, r->items.v, r->items.n * sizeof(void *)) == 0;
+           e->os == q->os && e->encoding == q->encoding && node_list_same(&e->items, &r->items);
 }
 
-const struct buf *cache_get(struct cache *c, const struct reply *r, const struct ask *q,
-                            const char **ret_coding)
+struct blob *cache_get(struct cache *c, const struct reply *r, const struct ask *q,
+                       const char **ret_coding)
 {
     for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *e = &c->entries[i];
@@ -85,7 +82,7 @@ const struct buf *cache_get(struct cache *c, const struct reply *r, const struct
         e->used = ++c->clock;
         *ret_coding = e->coding;
         timer_set(&c->timer, KEEP_NS);
-        return &e->body;
+        return e->body;
     }
     return NULL;
 }
@@ -106,6 +103,7 @@ static struct entry *oldest(struct cache *c, bool in_use)
 
 void cache_put(struct cache *c, const struct reply *r, const struct ask *q, const char *coding)
 {
+    struct blob *body;
     struct entry *e;
 
     if (r->items.n == 0 || r->body.len > BODY_MAX)
@@ -114,23 +112,18 @@ void cache_put(struct cache *c, const struct reply *r, const struct ask *q, cons
         entry_done(c, oldest(c, true));
     e = oldest(c, false);
     entry_done(c, e);
-    *e = (struct entry){.render = r->render_items,
+    body = blob_new(r->body.p, r->body.len);
+    if (!body)
+        return;
+    *e = (struct entry){.items = node_list_copy(&r->items),
+                        .render = r->render_items,
                         .pretty = q->pretty,
                         .resources = q->resources,
                         .os = q->os,
                         .encoding = q->encoding,
                         .coding = coding,
-                        .body = BUF_INIT(BODY_MAX),
+                        .body = body,
                         .used = ++c->clock};
-    buf_add(&e->body, r->body.p, r->body.len);
-    if (buf_ok(&e->body) < 0) {
-        buf_done(&e->body);
-        e->render = NULL;
-        return;
-    }
-    e->items.v = xnew0_n(const struct node_item *, r->items.n);
-    for (; e->items.n < r->items.n; e->items.n++)
-        e->items.v[e->items.n] = node_item_ref(r->items.v[e->items.n]);
-    c->bytes += e->body.len;
+    c->bytes += body->len;
     timer_set(&c->timer, KEEP_NS);
 }

@@ -18,8 +18,8 @@ DEFINE_CLEANUP(struct cache, cache_free)
 
 /* the body for r and q: borrowed until the next call; NULL = not here.  *ret_coding is the name of
  * its content coding or NULL. */
-const struct buf *cache_get(struct cache *c, const struct reply *r, const struct ask *q,
-                            const char **ret_coding);
+struct blob *cache_get(struct cache *c, const struct reply *r, const struct ask *q,
+                       const char **ret_coding);
 /* keeps a copy of r->body, the form of it that q asked for; coding is static text */
 void cache_put(struct cache *c, const struct reply *r, const struct ask *q, const char *coding);
 size_t cache_bytes(const struct cache *c);

@@ -20,15 +20,15 @@ static int check_id(const char *id, struct err *e)
     return r < 0 ? err_wrap(e, r, "node lookup failed: index error") : 0;
 }
 
-static int render_node(struct buf *b, const struct node_items *items, size_t from, size_t to,
-                       const struct ask *q, struct err *e)
+static int render_node(struct buf *b, const struct node_list *items, struct node_list_at *at,
+                       size_t n, const struct ask *q, struct err *e)
 {
-    const struct node_item *it = items->v[from];
+    const struct node_item *it = node_list_next(items, at);
     _cleanup_(node_freep) struct node *node = NULL;
     size_t len = b->len;
     int r;
 
-    (void)to;
+    (void)n;
     (void)q;
     if (js_from_packed(b, &desc_node, it->packed, it->packed_len, 0) == 0 || buf_ok(b) < 0)
         return 0;
@@ -56,8 +56,7 @@ int node_read(const struct view *v, const struct ask *q, struct reply *ret, stru
         reply_text(ret, 404, TEXT_NODE_NOT_FOUND);
         return 0;
     }
-    ret->items.v = xnew0_n(const struct node_item *, 1);
-    ret->items.v[ret->items.n++] = item;
+    node_list_add(&ret->items, item);
     ret->render_items = render_node;
     reply_json(ret);
     return 0;

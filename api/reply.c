@@ -31,7 +31,8 @@ void reply_init(struct reply *r)
 void reply_done(struct reply *r)
 {
     buf_done(&r->body);
-    node_items_done(&r->items);
+    node_list_done(&r->items);
+    blob_list_done(&r->parts);
     free(r->next_token);
     free(r->location);
     *r = (struct reply){0};
@@ -58,6 +59,7 @@ void reply_list(struct reply *r, char *const *v, size_t n)
 void reply_text(struct reply *r, int status, const char *text)
 {
     buf_reset(&r->body);
+    blob_list_done(&r->parts);
     buf_add_str(&r->body, text);
     r->status = status;
     r->content_type = TEXT_PLAIN;
@@ -152,11 +154,12 @@ static const char *compress_body(struct reply *r, unsigned encoding)
 
 void reply_make_body(struct reply *r, const struct ask *q)
 {
+    struct node_list_at at = {0};
     struct err e = {0};
 
     if (!r->render_items)
         return;
-    if (r->render_items(&r->body, &r->items, 0, r->items.n, q, &e) < 0)
+    if (r->render_items(&r->body, &r->items, &at, r->items.n, q, &e) < 0)
         reply_error(r, &e);
     else if (buf_ok(&r->body) < 0)
         reply_error(r, &(struct err){.text = "the reply is too large"});
@@ -175,29 +178,46 @@ static const char *make_form(struct reply *r, const struct ask *q)
     return compress_body(r, q->encoding);
 }
 
+bool reply_is_joined(const struct reply *r, const struct ask *q, const struct reply_shared *s)
+{
+    bool gzip = q->encoding == ENCODING_GZIP && r->items.n >= PAGES_MIN;
+
+    return r->render_items && r->is_stubs && s->pages && !q->pretty &&
+           (q->encoding == ENCODING_NONE || gzip);
+}
+
+static const char *join(struct reply *r, const struct ask *q, struct pages *pages)
+{
+    bool gzip = q->encoding == ENCODING_GZIP;
+    struct err e = {0};
+
+    if (pages_are_full(pages))
+        reply_text(r, 503, "the server is busy: slow readers of node lists hold its memory\n");
+    else if (pages_body(pages, &r->items, gzip, &r->parts, &e) < 0)
+        reply_error(r, &e);
+    else if (gzip)
+        return "gzip";
+    return NULL;
+}
+
 /* the same by what was kept */
 static const char *find_form(struct reply *r, const struct ask *q, const struct reply_shared *s)
 {
-    bool plain_list = r->whole_list && !q->pretty && q->encoding == ENCODING_NONE;
-    const struct buf *kept;
+    struct blob *kept;
     const char *coding;
 
     if (r->coding)
         return r->coding;
-    if (!r->render_items || plain_list || r->one_off || !s->cache)
+    if (r->is_stubs && s->pages)
+        pages_touch(s->pages);
+    if (reply_is_joined(r, q, s))
+        return join(r, q, s->pages);
+    if (!r->render_items || r->one_off || !s->cache)
         return make_form(r, q);
-    if (r->whole_list && s->pages && r->items.n >= PAGES_MIN && !q->pretty &&
-        q->encoding == ENCODING_GZIP) {
-        if (pages_gzip(s->pages, &r->items, &r->body) == 0)
-            return "gzip";
-        buf_reset(&r->body);
-    }
     kept = cache_get(s->cache, r, q, &coding);
     if (kept) {
-        buf_add(&r->body, kept->p, kept->len);
-        if (buf_ok(&r->body) == 0)
-            return coding;
-        buf_done(&r->body);
+        blob_list_add(&r->parts, blob_ref(kept), 0, kept->len);
+        return coding;
     }
     coding = make_form(r, q);
     if (r->status == 200)
@@ -244,7 +264,7 @@ static void add_headers(struct headers *h, const struct reply *r, const char *co
     size_t n_configured = configured && !r->bare ? configured->n : 0;
 
     h->v = xnew0_n(struct http_header, OWN_HEADERS_MAX + n_configured);
-    add_header(h, "Content-Type", r->body.len ? r->content_type : NULL);
+    add_header(h, "Content-Type", r->body.len || r->parts.bytes ? r->content_type : NULL);
     add_header(h, "Content-Encoding", coding);
     add_header(h, "Vary", "Accept-Encoding");
     add_header(h, "Location", r->location);
@@ -271,7 +291,10 @@ void reply_send(struct reply *take_r, const struct ask *q, const struct reply_sh
     struct headers h = {0};
 
     add_headers(&h, take_r, coding, shared->configured);
-    http_answer_buf(take_x, take_r->status, h.v, h.n, &take_r->body);
+    if (take_r->parts.n > 0)
+        http_answer_blobs(take_x, take_r->status, h.v, h.n, &take_r->parts);
+    else
+        http_answer_buf(take_x, take_r->status, h.v, h.n, &take_r->body);
     free(h.v);
     reply_done(take_r);
 }

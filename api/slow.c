@@ -11,11 +11,9 @@
 enum {
     FIELDS_MIN = 64,      /* items to decode: 30 us each */
     FIELDS_STEP = 16,     /* before the clock is looked at */
-    PLAIN_MIN = 8192,     /* items to copy: 0.3 us each */
     FORM_MIN = 256,       /* items to compress or to lay out: 10 us each */
     ZIP_STEP = 128 * KIB, /* of a text that is there as a whole: 1 ms */
-    PAGES_MAX = 16,       /* pieces that may be missing: 200 us each */
-    PAGES_STEP = 4,
+    PAGES_MAX = 4,        /* pages to render and deflate: up to 600 us each */
 };
 #define SLICE_NS (2 * NSEC_PER_MSEC)
 
@@ -25,8 +23,9 @@ struct job {
     struct http_exchange *x;
     struct ask q;
     struct reply r;
-    size_t at;        /* items rendered */
-    struct gzip *zip; /* NULL: plain */
+    struct node_list_at at; /* items rendered */
+    size_t page;            /* pages ready, of a list that is joined */
+    struct gzip *zip;       /* NULL: plain */
     struct buf zipped;
     bool laid_out; /* pretty: the body is whole and in its last form but for zip */
     size_t zip_at; /* of that, zipped */
@@ -38,24 +37,20 @@ struct slow {
     const struct reply_shared *shared;
 };
 
-static bool from_pages(const struct reply *r, const struct ask *q)
+static bool is_joined(const struct job *j)
 {
-    return r->whole_list && q->encoding == ENCODING_GZIP && !q->pretty;
+    return reply_is_joined(&j->r, &j->q, j->slow->shared);
 }
 
 bool slow_is_wanted(const struct reply *r, const struct ask *q, const struct reply_shared *shared)
 {
+    size_t min = q->resources || q->os || r->one_off ? FIELDS_MIN : FORM_MIN;
     const char *coding;
 
-    size_t min = FIELDS_MIN;
-
-    if (!q->resources && !q->os && !r->one_off)
-        min = q->pretty || q->encoding != ENCODING_NONE ? FORM_MIN : PLAIN_MIN;
-    if (!r->render_items || r->items.n < FIELDS_MIN)
-        return false;
-    if (from_pages(r, q))
-        return pages_missing(shared->pages, &r->items) > PAGES_MAX;
-    if (r->items.n < min)
+    if (reply_is_joined(r, q, shared))
+        return !pages_are_full(shared->pages) &&
+               pages_miss(&r->items, q->encoding == ENCODING_GZIP, PAGES_MAX);
+    if (!r->render_items || r->items.n < min)
         return false;
     return r->one_off || !cache_get(shared->cache, r, q, &coding);
 }
@@ -117,15 +112,14 @@ static int job_zip_more(struct job *j, struct err *e)
 /* 1 = the body is complete */
 static int job_render(struct job *j, struct err *e)
 {
-    struct node_items *items = &j->r.items;
-    size_t to = MIN(j->at + FIELDS_STEP, items->n);
-    bool last = to == items->n;
+    struct node_list *items = &j->r.items;
+    bool last;
     int r;
 
-    r = j->r.render_items(&j->r.body, items, j->at, to, &j->q, e);
+    r = j->r.render_items(&j->r.body, items, &j->at, FIELDS_STEP, &j->q, e);
     if (r < 0)
         return r;
-    j->at = to;
+    last = j->at.n == items->n;
     r = job_zip(j, last);
     if (r == 0)
         r = buf_ok(&j->r.body);
@@ -144,16 +138,12 @@ static int job_render(struct job *j, struct err *e)
 
 static int job_step(struct job *j, struct err *e)
 {
-    int r;
-
     if (j->laid_out)
         return job_zip_more(j, e);
-    if (!from_pages(&j->r, &j->q))
+    if (!is_joined(j))
         return job_render(j, e);
-    r = pages_prepare(j->slow->shared->pages, &j->r.items, PAGES_STEP);
-    if (r < 0)
-        return err_set(e, r, "out of memory");
-    return r == 0; /* reply_send() joins them */
+    return pages_prepare(j->slow->shared->pages, &j->r.items, j->q.encoding == ENCODING_GZIP, 1,
+                         &j->page, e); /* reply_send() joins them */
 }
 
 static void job_answer(struct job *j, int r, const struct err *e)
@@ -162,8 +152,8 @@ static void job_answer(struct job *j, int r, const struct err *e)
 
     if (r < 0) {
         reply_error(&j->r, e);
-    } else if (!from_pages(&j->r, &j->q)) {
-        if (!j->r.one_off && (!j->r.whole_list || j->q.pretty || j->q.encoding != ENCODING_NONE))
+    } else if (!is_joined(j)) {
+        if (!j->r.one_off)
             cache_put(shared->cache, &j->r, &j->q, j->r.coding);
         j->r.render_items = NULL; /* made */
     }
@@ -198,8 +188,10 @@ void slow_start(struct slow *s, struct reply *take_r, struct ask *take_q,
     *take_r = (struct reply){0};
     *take_q = (struct ask){0};
     buf_init(&j->zipped, HTTP_REPLY_MAX);
-    if (j->q.encoding != ENCODING_NONE && !from_pages(&j->r, &j->q))
+    if (j->q.encoding != ENCODING_NONE && !is_joined(j))
         j->zip = gzip_new(j->q.encoding == ENCODING_DEFLATE);
+    if (j->r.is_stubs && s->shared->pages)
+        pages_touch(s->shared->pages);
     http_exchange_trim(take_x);
     http_on_gone(take_x, on_gone, j);
     list_append(&s->jobs, &j->link);

@@ -1,15 +1,46 @@
 #include "base/blob.h"
 
 #include <string.h>
+#include <sys/mman.h>
+
+#include "base/limits.h"
+#include "base/vec.h"
+
+enum { MAP_MIN = 32 * KIB };
+
+static size_t live;
+
+size_t blob_live(void)
+{
+    return live;
+}
+
+static struct blob *get(size_t n, bool mapped)
+{
+    void *p;
+
+    if (!mapped)
+        return try_alloc(n);
+    p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
 
 struct blob *blob_alloc(size_t n)
 {
-    struct blob *b = n < SIZE_MAX - sizeof(*b) ? try_alloc(sizeof(*b) + n) : NULL;
+    bool mapped = n >= MAP_MIN;
+    struct blob *b;
 
+    if (n > SIZE_MAX - sizeof(*b))
+        return NULL;
+    b = get(sizeof(*b) + n, mapped);
+    if (!b && mapped) { /* a process may have so many mappings only */
+        mapped = false;
+        b = get(sizeof(*b) + n, mapped);
+    }
     if (!b)
         return NULL;
-    b->refs = 1;
-    b->len = n;
+    *b = (struct blob){.refs = 1, .mapped = mapped, .len = n};
+    live += n;
     return b;
 }
 
@@ -30,7 +61,30 @@ struct blob *blob_ref(struct blob *b)
 
 struct blob *blob_unref(struct blob *b)
 {
-    if (b && --b->refs == 0)
+    if (!b || --b->refs > 0)
+        return NULL;
+    live -= b->len;
+    if (b->mapped)
+        (void)munmap(b, sizeof(*b) + b->len);
+    else
         free(b);
     return NULL;
+}
+
+void blob_list_add(struct blob_list *l, struct blob *take_b, size_t at, size_t n)
+{
+    if (n == 0) {
+        (void)blob_unref(take_b);
+        return;
+    }
+    *vec_add(&l->v, &l->n) = (struct blob_part){take_b, at, n};
+    l->bytes += n;
+}
+
+void blob_list_done(struct blob_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        (void)blob_unref(l->v[i].b);
+    free(l->v);
+    *l = (struct blob_list){0};
 }

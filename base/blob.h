@@ -1,6 +1,8 @@
 /* base/blob.h - counted bytes that never change: what many answers hold at once.
  *
- * One allocation: the count, the length, the bytes.  The thread of the loop only.
+ * The count, the length, the bytes are one piece of memory.  Large ones are mappings of their own,
+ * so that what is let go goes back to the system whatever lies beside it.  The thread of the loop
+ * only.
  */
 #pragma once
 
@@ -8,6 +10,7 @@
 
 struct blob {
     unsigned refs;
+    bool mapped;
     size_t len;
     uint8_t bytes[];
 };
@@ -19,3 +22,19 @@ struct blob *blob_alloc(size_t n) _must_check_;
 struct blob *blob_ref(struct blob *b);
 struct blob *blob_unref(struct blob *b); /* NULL-safe, returns NULL */
 DEFINE_CLEANUP(struct blob, blob_unref)
+/* bytes in all blobs of this process */
+size_t blob_live(void);
+
+/* A text in pieces: parts of blobs, each of which is held. */
+struct blob_part {
+    struct blob *b; /* counted */
+    size_t at, n;
+};
+struct blob_list {
+    struct blob_part *v; /* owned */
+    size_t n;
+    size_t bytes; /* of all parts */
+};
+/* n bytes of b from at on; of no bytes nothing is added */
+void blob_list_add(struct blob_list *l, struct blob *take_b, size_t at, size_t n);
+void blob_list_done(struct blob_list *l);

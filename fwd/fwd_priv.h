@@ -22,7 +22,7 @@ struct fwd {
     bool cutting;
     struct mp_in rest; /* of the body */
     size_t left;       /* items in it */
-    struct node_items items;
+    struct node_list items;
     struct query_meta meta;
     struct defer again;
 };

@@ -68,11 +68,7 @@ static int begin_cutting(struct fwd *f, struct err *e)
         return err_set(e, -EBADMSG, "Nodes is no list");
     f->left = t.type == MP_ARRAY ? t.n : 0;
     f->cutting = true;
-    if (f->left == 0)
-        return 0;
-    f->items.v =
-        try_alloc(f->left * sizeof(const struct node_item *)); /* an element is a byte at least */
-    return f->items.v ? 0 : err_set(e, -ENOMEM, "out of memory");
+    return 0;
 }
 
 /* Cuts the array of stubs into items, for the time of a slice; each is made to text when it is
@@ -93,12 +89,12 @@ static int cut(struct fwd *f, struct err *e)
         r = node_item_from_stub(from, (size_t)(f->rest.p - from), &it, e);
         if (r < 0)
             return r;
-        f->items.v[f->items.n++] = it;
+        node_list_add(&f->items, it);
     }
     return 1;
 }
 
-static int fwd_nodes(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
+static int fwd_nodes(void *impl, const char *prefix, struct node_list *ret, struct view_meta *m,
                      struct err *e)
 {
     struct fwd *f = impl;
@@ -127,7 +123,7 @@ static int fwd_nodes(void *impl, const char *prefix, struct node_items *ret, str
     fill_meta(&f->meta, m);
     m->next_token = f->meta.next_token;
     *ret = f->items;
-    f->items = (struct node_items){0};
+    f->items = (struct node_list){0};
     return 0;
 }
 
@@ -346,7 +342,7 @@ static void fwd_close(const struct view *v)
     free(f->text);
     free(f->leader);
     defer_stop(&f->again);
-    node_items_done(&f->items);
+    node_list_done(&f->items);
     ops_clear(&desc_query_meta, &f->meta);
     free(f);
 }

@@ -1,7 +1,7 @@
 /* model/item.c - published nodes.
  *
- * One allocation holds the struct, the packed object and the stub: there are as many items as there
- * are nodes, and a fleet has many.
+ * One allocation holds the struct and the packed object: there are as many items as there are
+ * nodes, and a fleet has many.
  */
 #include "model/item.h"
 
@@ -10,7 +10,6 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "codec/js.h"
 #include "codec/mp.h"
 #include "codec/ops.h"
 
@@ -60,21 +59,10 @@ static int fill(struct node_item *it, const struct node *n, struct err *e)
     return 0;
 }
 
-static void put_stub(struct buf *b, const struct node *n)
-{
-    struct node_stub stub = {0};
-
-    node_make_stub(n, false, false, &stub);
-    js_encode(b, &desc_node_stub, &stub, 0);
-    ops_clear(&desc_node_stub, &stub);
-}
-
 int node_item_new(const void *packed, size_t n, struct node_item **ret, struct err *e)
 {
     _cleanup_(node_freep) struct node *node = node_new();
-    _cleanup_buf_ struct buf stub = BUF_INIT(NODE_PACKED_MAX);
     struct node_item head = {0}, *it;
-    char *rest;
     int r;
 
     if (n > NODE_PACKED_MAX)
@@ -86,19 +74,11 @@ int node_item_new(const void *packed, size_t n, struct node_item **ret, struct e
     r = fill(&head, node, e);
     if (r < 0)
         return r;
-    put_stub(&stub, node);
-    if (buf_ok(&stub) < 0)
-        return err_set(e, -EMSGSIZE, "node %s: its list entry is too large", head.id);
-    it = try_alloc(sizeof(*it) + n + stub.len + 1);
+    it = try_alloc(sizeof(*it) + n);
     if (!it)
         return err_set(e, -ENOMEM, "out of memory");
-    rest = (char *)(it + 1);
-    memcpy(rest, packed, n);
-    memcpy(rest + n, buf_str(&stub), stub.len + 1);
-    head.packed = (const uint8_t *)rest;
+    head.packed = memcpy(it + 1, packed, n);
     head.packed_len = n;
-    head.stub = rest + n;
-    head.stub_len = stub.len;
     *it = head;
     *ret = it;
     return 0;
@@ -123,7 +103,8 @@ int node_item_from_stub(const void *packed, size_t n, struct node_item **ret, st
     it = try_alloc(sizeof(*it) + n);
     if (!it)
         return err_set(e, -ENOMEM, "out of memory");
-    *it = (struct node_item){.refs = 1, .packed = (const uint8_t *)(it + 1), .packed_len = n};
+    *it = (struct node_item){
+        .refs = 1, .is_stub = true, .packed = (const uint8_t *)(it + 1), .packed_len = n};
     memcpy(it->id, id.p, id.n);
     memcpy(it + 1, packed, n);
     if (uuid_parse(it->id, &it->key) < 0) {

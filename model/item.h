@@ -1,4 +1,4 @@
-/* model/item.h - a published node: packed object, what rules and lists need, rendered list stub.
+/* model/item.h - a published node: packed object, what rules and lists need.
  *
  * Const and counted once made.  The server's store and the agent's mirror hold these; views hand
  * them out.  The packed form is the truth (it keeps fields this release does not know); the other
@@ -19,12 +19,11 @@ struct node_item {
     uint8_t status; /* enum node_status */
     bool eligible;
     bool draining;
+    bool is_stub; /* packed is a list stub, and all there is */
     char id[UUID_TEXT_LEN + 1];
     char secret_id[UUID_TEXT_LEN + 1];
     const uint8_t *packed; /* owned, in this allocation or one of its own */
     size_t packed_len;
-    const char *stub; /* owned; JSON of the list stub without resources and os */
-    size_t stub_len;  /* 0: packed is a list stub itself, and all there is */
 };
 
 enum node_status {

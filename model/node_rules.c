@@ -12,14 +12,14 @@
 
 /* ---- the list stub ---- */
 
-/* "10.0.0.1:4646" and "[::1]:4646" without the port */
+/* "10.0.0.1:4646" and "[::1]:4646" without the port; without a port there is none */
 static char *host_of(const char *http_addr)
 {
     const char *colon, *end;
 
     http_addr = str_or_empty(http_addr);
     colon = strrchr(http_addr, ':');
-    end = colon ? colon : http_addr + strlen(http_addr);
+    end = colon ? colon : http_addr;
     if (*http_addr == '[' && end > http_addr + 1 && end[-1] == ']')
         return xstrndup(http_addr + 1, (size_t)(end - http_addr) - 2);
     return xstrndup(http_addr, (size_t)(end - http_addr));

@@ -5,23 +5,23 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "base/vec.h"
 #include "codec/mp.h"
 #include "model/rpc_types.h"
+#include "model/stub.h"
 #include "model/texts.h"
 #include "server/ep.h"
 #include "server/node_reply.h"
-#include "server/stub.h"
 
 enum { LIST_SLICE = 200 }; /* stubs per turn of the loop: about a millisecond */
 
 struct listing {
     struct uuid prefix;
     size_t prefix_bytes;
-    struct uuid from;           /* the page begins here */
-    const struct node_item **v; /* owned array of counted items */
-    size_t n, at;
-    const struct node_item *next; /* counted; first of the next page */
+    bool has_from;
+    char from[UUID_TEXT_LEN + 1]; /* the page begins here */
+    struct node_list nodes;       /* counted */
+    struct node_list_at at;
+    const struct node_item *next; /* of the next page, the first; lives as long as nodes */
     uint64_t index;
     struct buf stubs;
 };
@@ -30,10 +30,7 @@ static void listing_free(void *data)
 {
     struct listing *g = data;
 
-    for (size_t i = 0; i < g->n; i++)
-        (void)node_item_unref(g->v[i]);
-    (void)node_item_unref(g->next);
-    free(g->v);
+    node_list_done(&g->nodes);
     buf_done(&g->stubs);
     free(g);
 }
@@ -53,7 +50,7 @@ static void list_finish(struct call *c)
     mp_str(&b, "NextToken");
     mp_str(&b, g->next ? g->next->id : "");
     mp_str(&b, "Nodes");
-    mp_array(&b, g->n);
+    mp_array(&b, g->nodes.n);
     buf_add(&b, g->stubs.p, g->stubs.len);
     if (buf_ok(&g->stubs) < 0 || buf_ok(&b) < 0)
         call_fail(c, "reply is larger than the limit: ask for pages");
@@ -66,43 +63,31 @@ static void list_slice(void *arg)
     struct call *c = arg;
     struct listing *g = c->data;
     const struct node_list_request *q = c->request;
+    const struct node_item *it;
 
-    for (int i = 0; i < LIST_SLICE && g->at < g->n; i++, g->at++) {
-        if (stub_pack(g->v[g->at], q->fields && q->fields->resources, q->fields && q->fields->os,
+    for (int i = 0; i < LIST_SLICE && (it = node_list_next(&g->nodes, &g->at)); i++) {
+        if (stub_pack(it, q->fields && q->fields->resources, q->fields && q->fields->os,
                       &g->stubs) < 0) {
-            g->at = g->n;
+            g->at.n = g->nodes.n;
             g->stubs.failed = true;
         }
     }
-    if (g->at < g->n)
+    if (g->at.n < g->nodes.n)
         timer_set(&c->timer, 0);
     else
         list_finish(c);
-}
-
-static void add_item(struct listing *g, const struct node_item *it)
-{
-    const struct node_item **slot = vec_grow_(&g->v, &g->n, sizeof(struct node_item *));
-
-    *slot = node_item_ref(it);
 }
 
 /* the answer is due: pins what it will hold */
 static void list_answer(struct call *c)
 {
     struct listing *g = c->data;
-    const struct node_item *it;
-    size_t pos = 0;
+    struct node_list_at at = {0};
 
-    while ((it = store_node_next(c->srv->store, &g->prefix, g->prefix_bytes, &pos))) {
-        if (memcmp(it->key.b, g->from.b, UUID_BYTES) < 0)
-            continue;
-        if (c->q->per_page > 0 && g->n == (size_t)c->q->per_page) {
-            g->next = node_item_ref(it);
-            break;
-        }
-        add_item(g, it);
-    }
+    store_list(c->srv->store, &g->prefix, g->prefix_bytes, &g->nodes);
+    if (g->has_from)
+        at = node_list_find(&g->nodes, g->from);
+    g->next = node_list_cut(&g->nodes, at, c->q->per_page > 0 ? (size_t)c->q->per_page : SIZE_MAX);
     timer_stop(&c->timer);
     timer_init(c->srv->loop, &c->timer, "list", list_slice, c);
     list_slice(c);
@@ -124,6 +109,7 @@ void ep_node_list(struct call *c)
 {
     struct listing *g;
     struct err cause = {0}, e = {0};
+    struct uuid from;
     size_t n;
 
     if (!str_empty(c->q->filter)) {
@@ -140,8 +126,11 @@ void ep_node_list(struct call *c)
         return;
     }
     /* a token that is no id comes before everything that is one */
-    if (!str_empty(c->q->next_token))
-        (void)!uuid_index(c->q->next_token, false, &g->from, &n, &cause);
+    if (!str_empty(c->q->next_token) &&
+        uuid_index(c->q->next_token, false, &from, &n, &cause) == 0) {
+        uuid_format(&from, g->from);
+        g->has_from = true;
+    }
     c->answer = list_answer;
     call_query(c, list_query);
 }

@@ -2,18 +2,11 @@
 
 #include <string.h>
 
-enum { NODES_CHUNK = 256 };
-
-struct chunk {
-    size_t n; /* never 0 while in the table */
-    struct uuid keys[NODES_CHUNK];
-    const struct node_item *items[NODES_CHUNK]; /* counted */
-};
-
 struct nodes {
-    struct chunk **chunks; /* owned, ascending */
-    size_t n_chunks, cap_chunks;
+    struct page **pages; /* owned, ascending */
+    size_t n_pages, cap_pages;
     size_t count;
+    struct page_run *run; /* all pages, for lists; NULL: not made since the last change */
 };
 
 struct nodes *nodes_new(void)
@@ -21,16 +14,20 @@ struct nodes *nodes_new(void)
     return xnew0(struct nodes);
 }
 
+static void page_drop(struct page *p)
+{
+    page_set_current(p, false);
+    (void)page_unref(p);
+}
+
 struct nodes *nodes_free(struct nodes *t)
 {
     if (!t)
         return NULL;
-    for (size_t i = 0; i < t->n_chunks; i++) {
-        for (size_t k = 0; k < t->chunks[i]->n; k++)
-            (void)node_item_unref(t->chunks[i]->items[k]);
-        free(t->chunks[i]);
-    }
-    free(t->chunks);
+    (void)page_run_unref(t->run);
+    for (size_t i = 0; i < t->n_pages; i++)
+        page_drop(t->pages[i]);
+    free(t->pages);
     free(t);
     return NULL;
 }
@@ -45,15 +42,15 @@ static int key_cmp(const struct uuid *a, const struct uuid *b)
     return memcmp(a->b, b->b, UUID_BYTES);
 }
 
-/* the last chunk whose first key is not above key; 0 when all are */
-static size_t chunk_for(const struct nodes *t, const struct uuid *key)
+/* the last page whose first key is not above key; 0 when all are */
+static size_t page_for(const struct nodes *t, const struct uuid *key)
 {
-    size_t lo = 0, hi = t->n_chunks;
+    size_t lo = 0, hi = t->n_pages;
 
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
 
-        if (key_cmp(&t->chunks[mid]->keys[0], key) <= 0)
+        if (key_cmp(&t->pages[mid]->keys[0], key) <= 0)
             lo = mid + 1;
         else
             hi = mid;
@@ -61,152 +58,207 @@ static size_t chunk_for(const struct nodes *t, const struct uuid *key)
     return lo > 0 ? lo - 1 : 0;
 }
 
-/* position of the first key that is not below key */
-static size_t slot_for(const struct chunk *c, const struct uuid *key)
+static bool slot_is(const struct page *p, unsigned slot, const struct uuid *key)
 {
-    size_t lo = 0, hi = c->n;
-
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-
-        if (key_cmp(&c->keys[mid], key) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-static bool slot_is(const struct chunk *c, size_t slot, const struct uuid *key)
-{
-    return slot < c->n && key_cmp(&c->keys[slot], key) == 0;
+    return slot < p->n && key_cmp(&p->keys[slot], key) == 0;
 }
 
 const struct node_item *nodes_get(const struct nodes *t, const struct uuid *key)
 {
-    const struct chunk *c;
-    size_t slot;
+    const struct page *p;
+    unsigned slot;
 
-    if (t->n_chunks == 0)
+    if (t->n_pages == 0)
         return NULL;
-    c = t->chunks[chunk_for(t, key)];
-    slot = slot_for(c, key);
-    return slot_is(c, slot, key) ? c->items[slot] : NULL;
+    p = t->pages[page_for(t, key)];
+    slot = page_find(p, key);
+    return slot_is(p, slot, key) ? p->items[slot] : NULL;
 }
 
-/* a new empty chunk at position at */
-static struct chunk *chunk_insert(struct nodes *t, size_t at)
+/* puts a page at position at */
+static void add_page(struct nodes *t, size_t at, struct page *take_p)
 {
-    struct chunk *c = xnew0(struct chunk);
-
-    if (t->n_chunks == t->cap_chunks) {
-        t->cap_chunks = t->cap_chunks ? t->cap_chunks * 2 : 4;
-        t->chunks = xrealloc(t->chunks, t->cap_chunks, sizeof(struct chunk *));
+    if (t->n_pages == t->cap_pages) {
+        t->cap_pages = t->cap_pages ? t->cap_pages * 2 : 4;
+        t->pages = xrealloc(t->pages, t->cap_pages, sizeof(struct page *));
     }
-    memmove(t->chunks + at + 1, t->chunks + at, (t->n_chunks - at) * sizeof(struct chunk *));
-    t->chunks[at] = c;
-    t->n_chunks++;
-    return c;
+    memmove(t->pages + at + 1, t->pages + at, (t->n_pages - at) * sizeof(struct page *));
+    page_set_current(take_p, true);
+    t->pages[at] = take_p;
+    t->n_pages++;
 }
 
-/* moves the items from slot from on to the chunk behind */
-static void chunk_split(struct nodes *t, size_t at, size_t from)
+/* the page, for changing */
+static struct page *own_page(struct nodes *t, size_t at)
 {
-    struct chunk *right = chunk_insert(t, at + 1), *left = t->chunks[at];
+    t->run = page_run_unref(t->run);
+    t->pages[at] = page_own(t->pages[at]);
+    return t->pages[at];
+}
 
-    right->n = left->n - from;
-    memcpy(right->keys, left->keys + from, right->n * sizeof(struct uuid));
-    memcpy(right->items, left->items + from, right->n * sizeof(struct node_item *));
-    left->n = from;
+/* makes room where slot of page at is full */
+static void make_room(struct nodes *t, size_t *at, unsigned *slot)
+{
+    struct page *p = t->pages[*at];
+
+    /* behind everything (loading in order): a fresh page leaves the full one full */
+    if (*at + 1 == t->n_pages && *slot == p->n) {
+        add_page(t, ++*at, page_new());
+        *slot = 0;
+        return;
+    }
+    add_page(t, *at + 1, page_split(own_page(t, *at), PAGE_ITEMS / 2));
+    if (*slot > PAGE_ITEMS / 2) {
+        *slot -= PAGE_ITEMS / 2;
+        ++*at;
+    }
 }
 
 void nodes_put(struct nodes *t, const struct node_item *take_it)
 {
-    struct chunk *c;
-    size_t at, slot;
+    unsigned slot;
+    size_t at;
 
-    if (t->n_chunks == 0)
-        (void)chunk_insert(t, 0);
-    at = chunk_for(t, &take_it->key);
-    c = t->chunks[at];
-    slot = slot_for(c, &take_it->key);
-    if (slot_is(c, slot, &take_it->key)) {
-        (void)node_item_unref(c->items[slot]);
-        c->items[slot] = take_it;
+    t->run = page_run_unref(t->run);
+    if (t->n_pages == 0)
+        add_page(t, 0, page_new());
+    at = page_for(t, &take_it->key);
+    slot = page_find(t->pages[at], &take_it->key);
+    if (slot_is(t->pages[at], slot, &take_it->key)) {
+        page_put(own_page(t, at), slot, take_it);
         return;
     }
-    if (c->n == NODES_CHUNK) {
-        /* behind everything (loading in order): a fresh chunk leaves the full one full */
-        bool last = at + 1 == t->n_chunks && slot == c->n;
-
-        if (last) {
-            c = chunk_insert(t, ++at);
-            slot = 0;
-        } else {
-            chunk_split(t, at, NODES_CHUNK / 2);
-            if (slot > t->chunks[at]->n) {
-                slot -= t->chunks[at]->n;
-                at++;
-            }
-            c = t->chunks[at];
-        }
-    }
-    memmove(c->keys + slot + 1, c->keys + slot, (c->n - slot) * sizeof(struct uuid));
-    memmove(c->items + slot + 1, c->items + slot, (c->n - slot) * sizeof(struct node_item *));
-    c->keys[slot] = take_it->key;
-    c->items[slot] = take_it;
-    c->n++;
+    if (t->pages[at]->n == PAGE_ITEMS)
+        make_room(t, &at, &slot);
+    page_insert(own_page(t, at), slot, take_it);
     t->count++;
 }
 
 bool nodes_delete(struct nodes *t, const struct uuid *key)
 {
-    struct chunk *c;
-    size_t at, slot;
+    struct page *p;
+    unsigned slot;
+    size_t at;
 
-    if (t->n_chunks == 0)
+    if (t->n_pages == 0)
         return false;
-    at = chunk_for(t, key);
-    c = t->chunks[at];
-    slot = slot_for(c, key);
-    if (!slot_is(c, slot, key))
+    at = page_for(t, key);
+    slot = page_find(t->pages[at], key);
+    if (!slot_is(t->pages[at], slot, key))
         return false;
-    (void)node_item_unref(c->items[slot]);
-    c->n--;
-    memmove(c->keys + slot, c->keys + slot + 1, (c->n - slot) * sizeof(struct uuid));
-    memmove(c->items + slot, c->items + slot + 1, (c->n - slot) * sizeof(struct node_item *));
-    if (c->n == 0) {
-        free(c);
-        t->n_chunks--;
-        memmove(t->chunks + at, t->chunks + at + 1, (t->n_chunks - at) * sizeof(struct chunk *));
+    p = own_page(t, at);
+    page_delete(p, slot);
+    if (p->n == 0) {
+        page_drop(p);
+        t->n_pages--;
+        memmove(t->pages + at, t->pages + at + 1, (t->n_pages - at) * sizeof(struct page *));
     }
     t->count--;
     return true;
 }
 
+/* --- walking --- */
+
+struct place {
+    size_t at;
+    unsigned slot;
+};
+
+static struct place place_of(size_t pos)
+{
+    return (struct place){(pos - 1) / PAGE_ITEMS, (unsigned)((pos - 1) % PAGE_ITEMS) + 1};
+}
+
+static size_t pos_of(struct place p)
+{
+    return p.at * PAGE_ITEMS + p.slot + 1;
+}
+
+/* the first item whose key is not below key, perhaps behind the end of a page */
+static struct place lower_bound(const struct nodes *t, const struct uuid *key)
+{
+    size_t at = page_for(t, key);
+
+    return (struct place){at, page_find(t->pages[at], key)};
+}
+
+static struct place first_of(const struct nodes *t, const struct uuid *prefix, size_t prefix_bytes)
+{
+    struct uuid first = {0};
+    struct place p;
+
+    memcpy(first.b, prefix->b, prefix_bytes);
+    p = lower_bound(t, &first);
+    if (p.slot == t->pages[p.at]->n)
+        p = (struct place){p.at + 1, 0};
+    return p;
+}
+
 const struct node_item *nodes_next(const struct nodes *t, const struct uuid *prefix,
                                    size_t prefix_bytes, size_t *pos)
 {
-    size_t at, slot;
+    struct place p;
 
-    if (t->n_chunks == 0)
+    if (t->n_pages == 0)
         return NULL;
-    if (*pos == 0) {
-        struct uuid first = {0};
+    p = *pos == 0 ? first_of(t, prefix, prefix_bytes) : place_of(*pos);
+    if (p.at < t->n_pages && p.slot >= t->pages[p.at]->n)
+        p = (struct place){p.at + 1, 0};
+    if (p.at >= t->n_pages || memcmp(t->pages[p.at]->keys[p.slot].b, prefix->b, prefix_bytes) != 0)
+        return NULL;
+    *pos = pos_of(p);
+    return t->pages[p.at]->items[p.slot];
+}
 
-        memcpy(first.b, prefix->b, prefix_bytes);
-        at = chunk_for(t, &first);
-        slot = slot_for(t->chunks[at], &first);
-    } else {
-        at = (*pos - 1) / NODES_CHUNK;
-        slot = (*pos - 1) % NODES_CHUNK + 1;
+const struct node_item *nodes_next_of(const struct nodes *t, unsigned statuses, size_t *pos)
+{
+    struct place p = *pos == 0 ? (struct place){0} : place_of(*pos);
+
+    for (; p.at < t->n_pages; p = (struct place){p.at + 1, 0}) {
+        const struct page *page = t->pages[p.at];
+
+        if (!(page->statuses & statuses))
+            continue;
+        for (; p.slot < page->n; p.slot++) {
+            if (!(1U << page->status[p.slot] & statuses))
+                continue;
+            *pos = pos_of(p);
+            return page->items[p.slot];
+        }
     }
-    if (at < t->n_chunks && slot >= t->chunks[at]->n) {
-        at++;
-        slot = 0;
+    return NULL;
+}
+
+/* the last item that has the prefix, when there is one */
+static struct place last_of(const struct nodes *t, const struct uuid *prefix, size_t prefix_bytes)
+{
+    struct uuid last;
+    struct place p;
+
+    memset(last.b, 0xff, sizeof(last.b));
+    memcpy(last.b, prefix->b, prefix_bytes);
+    p = lower_bound(t, &last);
+    if (slot_is(t->pages[p.at], p.slot, &last))
+        p.slot++;
+    return p;
+}
+
+void nodes_pin(struct nodes *t, const struct uuid *prefix, size_t prefix_bytes,
+               struct node_list *ret)
+{
+    struct place from, to;
+
+    *ret = (struct node_list){0};
+    if (t->n_pages == 0)
+        return;
+    from = first_of(t, prefix, prefix_bytes);
+    to = last_of(t, prefix, prefix_bytes);
+    if (from.at > to.at || (from.at == to.at && from.slot >= to.slot))
+        return;
+    if (!t->run) {
+        t->run = page_run_new(t->n_pages);
+        for (size_t i = 0; i < t->n_pages; i++)
+            page_run_add(t->run, page_ref(t->pages[i]));
     }
-    if (at >= t->n_chunks || memcmp(t->chunks[at]->keys[slot].b, prefix->b, prefix_bytes) != 0)
-        return NULL;
-    *pos = at * NODES_CHUNK + slot + 1;
-    return t->chunks[at]->items[slot];
+    node_list_of(ret, t->run, from.at, from.slot, to.at, to.slot);
 }

@@ -481,6 +481,17 @@ const struct node_item *store_node_next(const struct store *s, const struct uuid
     return nodes_next(s->nodes, prefix, prefix_bytes, pos);
 }
 
+void store_list(struct store *s, const struct uuid *prefix, size_t prefix_bytes,
+                struct node_list *ret)
+{
+    nodes_pin(s->nodes, prefix, prefix_bytes, ret);
+}
+
+const struct node_item *store_node_next_of(const struct store *s, unsigned statuses, size_t *pos)
+{
+    return nodes_next_of(s->nodes, statuses, pos);
+}
+
 void store_watch(struct store *s, struct watch *w)
 {
     watches_add(&s->watches, w);

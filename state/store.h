@@ -17,7 +17,7 @@
 #pragma once
 
 #include "base/writer.h"
-#include "model/item.h"
+#include "model/page.h"
 
 struct store;
 struct txn;
@@ -77,6 +77,11 @@ size_t store_node_count(const struct store *s);
  * (0 at first), returns NULL at the end.  Valid until the next turn of the loop. */
 const struct node_item *store_node_next(const struct store *s, const struct uuid *prefix,
                                         size_t prefix_bytes, size_t *pos);
+/* the same nodes as a list that stays as it is; node_list_done() */
+void store_list(struct store *s, const struct uuid *prefix, size_t prefix_bytes,
+                struct node_list *ret);
+/* nodes of some statuses (1 << enum node_status, ored), in id order; as store_node_next() */
+const struct node_item *store_node_next_of(const struct store *s, unsigned statuses, size_t *pos);
 
 /* --- writing --- */
 /* Runs on the overlay; may read and put through the txn.  Returns 0 = changes made (an index was

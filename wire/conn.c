@@ -16,8 +16,9 @@
 enum {
     READ_BYTES = 64 * KIB,
     READS_PER_TURN = 4, /* then others have their turn */
-    IOV_MAX_PIECES = 32,
-    CLOSING_MAX = 1024, /* then the oldest are closed at once: nobody counts them as theirs */
+    IOV_MAX_PIECES = 64,
+    WRITE_PER_TURN = 2 * MIB, /* about a millisecond, then others have their turn */
+    CLOSING_MAX = 1024,       /* then the oldest are closed at once: nobody counts them as theirs */
 };
 #define CLOSE_SEND_NS   (10 * NSEC_PER_SEC) /* what was written has so long to leave */
 #define CLOSE_LINGER_NS (2 * NSEC_PER_SEC)  /* then the peer has so long to close as well */
@@ -244,7 +245,7 @@ static void conn_read(struct conn *c)
 /* what several conns share is counted by whoever made it */
 static void count_out(struct conn *c)
 {
-    budget_hold(BUDGET_OUT, &c->out_counted, c->out.len);
+    budget_hold(BUDGET_OUT, &c->out_counted, c->out.own);
 }
 
 static void conn_flush(struct conn *c)
@@ -252,11 +253,16 @@ static void conn_flush(struct conn *c)
     struct iovec iov[IOV_MAX_PIECES];
     struct err e = {0};
     bool had = c->out.len > 0 || c->unflushed;
+    size_t written = 0;
     ssize_t n;
     int r;
 
     c->blocked = false;
     while (c->out.len) {
+        if (written >= WRITE_PER_TURN) { /* the loop will say that there is room */
+            c->blocked = true;
+            return;
+        }
         n = filter_write(c->top, iov, outq_iov(&c->out, iov, IOV_MAX_PIECES), &e);
         if (n == -EAGAIN) {
             c->blocked = true;
@@ -267,6 +273,7 @@ static void conn_flush(struct conn *c)
             return;
         }
         outq_drop(&c->out, (size_t)n);
+        written += (size_t)n;
         count_out(c);
         c->unflushed = true;
     }
@@ -288,7 +295,7 @@ static void conn_queue(struct conn *c, bool added)
 {
     if (!added) {
         conn_fail(c, -ENOMEM, "no memory for what is to be sent");
-    } else if (c->out.len > CONN_OUT_MAX) {
+    } else if (c->out.own > CONN_OUT_MAX) {
         conn_fail(c, -ENOBUFS, "the peer does not take what is sent");
     } else {
         count_out(c);
@@ -308,6 +315,14 @@ void conn_write_buf(struct conn *c, struct buf *take)
         buf_done(take);
     else
         conn_queue(c, outq_add_buf(&c->out, take));
+}
+
+void conn_write_blobs(struct conn *c, struct blob_list *take)
+{
+    if (c->state == CONN_DEAD || c->closing || take->n == 0)
+        blob_list_done(take);
+    else
+        conn_queue(c, outq_add_blobs(&c->out, take));
 }
 
 /* conn_close: everything sent? say so; the peer has closed as well? done */

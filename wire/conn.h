@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "base/blob.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/loop.h"
@@ -55,6 +56,8 @@ void conn_set_user(struct conn *c, const struct conn_user *user, void *arg);
 void conn_write(struct conn *c, const void *p, size_t n);
 /* the same for a whole buffer, which is emptied */
 void conn_write_buf(struct conn *c, struct buf *take);
+/* the same for parts of blobs, which others hold too: they do not count for CONN_OUT_MAX */
+void conn_write_blobs(struct conn *c, struct blob_list *take);
 size_t conn_pending(const struct conn *c);         /* bytes written and not yet sent */
 /* whether bytes have arrived that nobody has read: a deadline that finds some was ours to miss */
 bool conn_unread(const struct conn *c);

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/blob.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/loop.h"
@@ -64,6 +65,9 @@ void http_answer(struct http_exchange *take_x, int status, const struct http_hea
 /* the same with a body that is taken over instead of copied */
 void http_answer_buf(struct http_exchange *take_x, int status, const struct http_header *headers,
                      size_t n_headers, struct buf *take_body);
+/* the same with a body of parts of blobs, which is emptied */
+void http_answer_blobs(struct http_exchange *take_x, int status, const struct http_header *headers,
+                       size_t n_headers, struct blob_list *take_body);
 /* Frees the request's text and body, for an exchange that will wait: its http_request is all empty
  * after that. */
 void http_exchange_trim(struct http_exchange *x);

@@ -16,7 +16,7 @@ enum {
     OUT_HIGH = 256 * KIB,    /* unsent bytes beyond which a connection is not read */
     WHOLE_MAX = 8 * MIB,     /* a body up to this is handed to the conn at once */
     SLICE = 1 * MIB,         /* a larger one in such pieces: CONN_OUT_MAX is a limit */
-    BODY_COPY_MAX = 4 * KIB, /* a small body leaves in one piece with its head */
+    BODY_SMALL = 4 * KIB,    /* a body that is sent whatever else waits */
     PIPELINE_MAX = 64 * KIB, /* unread bytes behind an unanswered request */
 };
 
@@ -201,19 +201,46 @@ enum http_close hconn_how_to_close(const struct http_exchange *x, const struct h
     return x->minor_0 ? HTTP_KEEP_1_0 : HTTP_KEEP;
 }
 
-void http_answer_buf(struct http_exchange *take_x, int status, const struct http_header *headers,
-                     size_t n_headers, struct buf *take_body)
+/* writes the head; the exchange is gone after that.  NULL: nobody is there to get a body, or nobody
+ * wants one */
+static struct hconn *hconn_write_head(struct http_exchange *take_x, int status,
+                                      const struct http_header *headers, size_t n_headers,
+                                      size_t body_len)
 {
     _cleanup_buf_ struct buf out = BUF_INIT(HTTP_REPLY_HEAD_MAX);
     struct http_exchange *x = take_x;
     struct hconn *h = x->hconn;
+    bool is_head = x->is_head;
 
     if (!h) {
-        buf_done(take_body);
         (void)http_exchange_free(x);
-        return;
+        return NULL;
     }
-    if (!x->is_head && take_body->len > BODY_COPY_MAX &&
+    h->x = NULL;
+    if (!x->keep_alive)
+        h->closing = true;
+    http_write_reply_head(&out, status, headers, n_headers, body_len, hconn_how_to_close(x, h));
+    (void)http_exchange_free(x);
+    if (buf_ok(&out) < 0) {
+        hconn_end(h, true);
+        return NULL;
+    }
+    h->state = WRITE;
+    h->out_at = 0;
+    hconn_will_send(h, out.len + (is_head ? 0 : body_len));
+    conn_write_buf(h->conn, &out);
+    if (!is_head)
+        return h;
+    hconn_write_more(h);
+    return NULL;
+}
+
+void http_answer_buf(struct http_exchange *take_x, int status, const struct http_header *headers,
+                     size_t n_headers, struct buf *take_body)
+{
+    struct hconn *h;
+
+    if (take_x->hconn && !take_x->is_head && take_body->len > BODY_SMALL &&
         !budget_allows(BUDGET_OUT, take_body->len)) {
         buf_done(take_body);
         buf_add_str(take_body, HTTP_BUSY_TEXT);
@@ -221,32 +248,31 @@ void http_answer_buf(struct http_exchange *take_x, int status, const struct http
         headers = &text_type;
         n_headers = 1;
     }
-    h->x = NULL;
-    if (!x->keep_alive)
-        h->closing = true;
-    http_write_reply_head(&out, status, headers, n_headers, take_body->len,
-                          hconn_how_to_close(x, h));
-    if (x->is_head || take_body->len <= BODY_COPY_MAX) {
-        if (!x->is_head)
-            buf_add(&out, take_body->p, take_body->len);
+    h = hconn_write_head(take_x, status, headers, n_headers, take_body->len);
+    if (!h) {
         buf_done(take_body);
-    }
-    (void)http_exchange_free(x);
-    if (buf_ok(&out) < 0) {
-        buf_done(take_body);
-        hconn_end(h, true);
         return;
     }
-    h->state = WRITE;
-    h->out_at = 0;
-    hconn_will_send(h, out.len + take_body->len);
-    conn_write_buf(h->conn, &out);
-    if (take_body->len <= WHOLE_MAX)
+    if (take_body->len <= WHOLE_MAX) {
         conn_write_buf(h->conn, take_body);
-    else
+    } else {
         h->out = *take_body;
-    budget_hold(BUDGET_OUT, &h->out_counted, h->out.cap);
+        budget_hold(BUDGET_OUT, &h->out_counted, h->out.cap);
+    }
     *take_body = BUF_INIT(take_body->max);
+    hconn_write_more(h);
+}
+
+void http_answer_blobs(struct http_exchange *take_x, int status, const struct http_header *headers,
+                       size_t n_headers, struct blob_list *take_body)
+{
+    struct hconn *h = hconn_write_head(take_x, status, headers, n_headers, take_body->bytes);
+
+    if (!h) {
+        blob_list_done(take_body);
+        return;
+    }
+    conn_write_blobs(h->conn, take_body);
     hconn_write_more(h);
 }
 

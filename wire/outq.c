@@ -7,6 +7,9 @@ struct outq_piece {
     uint8_t *p;     /* owned, or space below */
     size_t at, len; /* sent so far, filled so far */
     size_t cap;     /* 0 = p came from outside and takes no more */
+    /* of blobs: p is NULL, at is what was sent of part i, len stays 0 */
+    struct blob_list blobs; /* owned */
+    size_t i;
     uint8_t space[];
 };
 
@@ -45,6 +48,7 @@ bool outq_add(struct outq *q, const void *p, size_t n)
         last->len += fits;
     }
     q->len += n;
+    q->own += n;
     return true;
 }
 
@@ -66,17 +70,46 @@ bool outq_add_buf(struct outq *q, struct buf *take)
     }
     *piece = (struct outq_piece){.len = take->len};
     q->len += take->len;
+    q->own += take->len;
     piece->p = buf_take(take, NULL);
     append(q, piece);
     return true;
+}
+
+bool outq_add_blobs(struct outq *q, struct blob_list *take)
+{
+    struct outq_piece *piece = take->n > 0 ? try_alloc(sizeof(*piece)) : NULL;
+    bool ok = piece || take->n == 0;
+
+    if (!piece) {
+        blob_list_done(take);
+        return ok;
+    }
+    *piece = (struct outq_piece){.blobs = *take};
+    q->len += take->bytes;
+    *take = (struct blob_list){0};
+    append(q, piece);
+    return true;
+}
+
+static struct iovec part_iov(const struct outq_piece *p, size_t i)
+{
+    const struct blob_part *part = &p->blobs.v[i];
+    size_t sent = i == p->i ? p->at : 0;
+
+    return (struct iovec){part->b->bytes + part->at + sent, part->n - sent};
 }
 
 int outq_iov(const struct outq *q, struct iovec *iov, int max)
 {
     int n = 0;
 
-    for (struct outq_piece *i = q->first; i && n < max; i = i->next)
-        iov[n++] = (struct iovec){i->p + i->at, i->len - i->at};
+    for (struct outq_piece *i = q->first; i && n < max; i = i->next) {
+        for (size_t k = i->i; k < i->blobs.n && n < max; k++)
+            iov[n++] = part_iov(i, k);
+        if (i->p)
+            iov[n++] = (struct iovec){i->p + i->at, i->len - i->at};
+    }
     return n;
 }
 
@@ -87,20 +120,45 @@ static void drop_first(struct outq *q)
     q->first = i->next;
     if (!q->first)
         q->last = NULL;
+    q->own -= i->len - i->at * (i->p != NULL);
+    blob_list_done(&i->blobs);
     if (i->p != i->space)
         free(i->p);
     free(i);
 }
 
+/* drops up to n bytes of the first piece; true when that was all of it */
+static bool drop_some(struct outq *q, size_t *n)
+{
+    struct outq_piece *p = q->first;
+    size_t k;
+
+    while (p->i < p->blobs.n) {
+        struct blob_part *part = &p->blobs.v[p->i];
+
+        k = MIN(*n, part->n - p->at);
+        p->at += k;
+        *n -= k;
+        if (p->at < part->n)
+            return false;
+        part->b = blob_unref(part->b); /* nobody waits for the rest with it */
+        p->i++;
+        p->at = 0;
+    }
+    if (!p->p)
+        return true;
+    k = MIN(*n, p->len - p->at);
+    p->at += k;
+    q->own -= k;
+    *n -= k;
+    return p->at == p->len;
+}
+
 void outq_drop(struct outq *q, size_t n)
 {
     q->len -= n;
-    while (q->first && n >= q->first->len - q->first->at) {
-        n -= q->first->len - q->first->at;
+    while (q->first && drop_some(q, &n))
         drop_first(q);
-    }
-    if (q->first)
-        q->first->at += n;
 }
 
 void outq_done(struct outq *q)
@@ -112,7 +170,10 @@ void outq_done(struct outq *q)
 
 void outq_to_buf(struct outq *q, struct buf *b)
 {
-    for (struct outq_piece *i = q->first; i; i = i->next)
-        buf_add(b, i->p + i->at, i->len - i->at);
-    outq_done(q);
+    struct iovec iov;
+
+    while (outq_iov(q, &iov, 1) > 0) {
+        buf_add(b, iov.iov_base, iov.iov_len);
+        outq_drop(q, iov.iov_len);
+    }
 }

@@ -27,15 +27,15 @@ static void fill_meta(const struct fake_view *f, uint64_t index, struct view_met
     m->index = index;
 }
 
-static void add_item(struct node_items *l, size_t at, const struct node_item *take_it)
+static void add_item(struct fake_view *f, size_t at, const struct node_item *take_it)
 {
-    l->v = xrealloc(l->v, l->n + 1, sizeof(void *));
-    memmove(&l->v[at + 1], &l->v[at], (l->n - at) * sizeof(void *));
-    l->v[at] = take_it;
-    l->n++;
+    f->v = xrealloc(f->v, f->n + 1, sizeof(void *));
+    memmove(&f->v[at + 1], &f->v[at], (f->n - at) * sizeof(void *));
+    f->v[at] = take_it;
+    f->n++;
 }
 
-static int fake_nodes(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
+static int fake_nodes(void *impl, const char *prefix, struct node_list *ret, struct view_meta *m,
                       struct err *e)
 {
     struct fake_view *f = impl;
@@ -49,18 +49,18 @@ static int fake_nodes(void *impl, const char *prefix, struct node_items *ret, st
     r = uuid_index(prefix, true, &key, &n, e);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < f->items.n; i++)
-        if (memcmp(f->items.v[i]->key.b, key.b, n) == 0)
-            add_item(ret, ret->n, node_item_ref(f->items.v[i]));
+    for (size_t i = 0; i < f->n; i++)
+        if (memcmp(f->v[i]->key.b, key.b, n) == 0)
+            node_list_add(ret, node_item_ref(f->v[i]));
     fill_meta(f, f->index, m);
     return 0;
 }
 
 static const struct node_item *find(const struct fake_view *f, const char *id)
 {
-    for (size_t i = 0; i < f->items.n; i++)
-        if (str_eq(f->items.v[i]->id, id))
-            return f->items.v[i];
+    for (size_t i = 0; i < f->n; i++)
+        if (str_eq(f->v[i]->id, id))
+            return f->v[i];
     return NULL;
 }
 
@@ -233,7 +233,9 @@ void fake_view_done(struct fake_view *f)
 {
     list_for_each (fw, &f->waits, struct fake_wait, link)
         drop_wait(f, fw);
-    node_items_done(&f->items);
+    for (size_t i = 0; i < f->n; i++)
+        (void)node_item_unref(f->v[i]);
+    free(f->v);
     buf_done(&f->allocs);
 }
 
@@ -241,13 +243,13 @@ static void put_item(struct fake_view *f, const struct node_item *take_it)
 {
     size_t i = 0;
 
-    while (i < f->items.n && memcmp(&f->items.v[i]->key, &take_it->key, UUID_BYTES) < 0)
+    while (i < f->n && memcmp(&f->v[i]->key, &take_it->key, UUID_BYTES) < 0)
         i++;
-    if (i < f->items.n && memcmp(&f->items.v[i]->key, &take_it->key, UUID_BYTES) == 0) {
-        (void)node_item_unref(f->items.v[i]);
-        f->items.v[i] = take_it;
+    if (i < f->n && memcmp(&f->v[i]->key, &take_it->key, UUID_BYTES) == 0) {
+        (void)node_item_unref(f->v[i]);
+        f->v[i] = take_it;
     } else {
-        add_item(&f->items, i, take_it);
+        add_item(f, i, take_it);
     }
     f->index = MAX(f->index, take_it->modify_index);
     fire(f, take_it->id);
@@ -283,12 +285,12 @@ void fake_view_put(struct fake_view *f, const char *id, const char *name)
 
 void fake_view_remove(struct fake_view *f, const char *id)
 {
-    for (size_t i = 0; i < f->items.n; i++) {
-        if (!str_eq(f->items.v[i]->id, id))
+    for (size_t i = 0; i < f->n; i++) {
+        if (!str_eq(f->v[i]->id, id))
             continue;
-        (void)node_item_unref(f->items.v[i]);
-        memmove(&f->items.v[i], &f->items.v[i + 1], (f->items.n - 1 - i) * sizeof(void *));
-        f->items.n--;
+        (void)node_item_unref(f->v[i]);
+        memmove(&f->v[i], &f->v[i + 1], (f->n - 1 - i) * sizeof(void *));
+        f->n--;
         break;
     }
     f->index++;

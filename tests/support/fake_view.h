@@ -8,8 +8,9 @@
 
 struct fake_view {
     struct view view;
-    struct node_items items; /* in id order */
-    uint64_t index;          /* of the nodes table */
+    const struct node_item **v; /* counted, in id order */
+    size_t n;
+    uint64_t index; /* of the nodes table */
     uint64_t allocs_index;
     struct buf allocs;     /* packed; handed out for every id */
     struct view_meta meta; /* known_leader, last_contact_ms */

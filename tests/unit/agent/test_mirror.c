@@ -95,7 +95,7 @@ static char *node_status(struct view_meta *meta)
 static void test_before_contact_the_local_snapshot_with_index_zero(void **state)
 {
     struct fixture *f = *state;
-    struct node_items l = {0};
+    struct node_list l = {0};
     struct view_meta meta;
     struct err e = {0};
 
@@ -105,14 +105,14 @@ static void test_before_contact_the_local_snapshot_with_index_zero(void **state)
     mirror_set_local(x.m, collect_snap(f->collect));
     assert_int_equal(x.v->ops->nodes(x.v->impl, "", &l, &meta, &e), 0);
     assert_int_equal(l.n, 1);
-    assert_string_equal(l.v[0]->id, NODE_ID);
+    assert_string_equal(l.pages[0]->items[0]->id, NODE_ID);
     assert_int_equal(meta.index, 0);
     assert_false(meta.known_leader);
-    node_items_done(&l);
+    node_list_done(&l);
     clock_fake_advance(7 * SEC);
     assert_int_equal(x.v->ops->nodes(x.v->impl, "f7", &l, &meta, &e), 0);
     assert_int_equal(meta.last_contact_ms, 7000);
-    node_items_done(&l);
+    node_list_done(&l);
 }
 
 static void test_then_the_copy_of_the_server_kept_current(void **state)
@@ -227,7 +227,7 @@ static void test_ids_and_prefixes_are_checked_as_servers_do(void **state)
          "node lookup failed: index error: Invalid UUID: encoding/hex: invalid byte: U+007A 'z'"              },
     };
     const struct node_item *it = NULL;
-    struct node_items l = {0};
+    struct node_list l = {0};
     struct view_meta meta;
     struct err e = {0};
 
@@ -245,10 +245,10 @@ static void test_ids_and_prefixes_are_checked_as_servers_do(void **state)
                                 "even length");
     assert_int_equal(x.v->ops->nodes(x.v->impl, "F747", &l, &meta, &e), 0);
     assert_int_equal(l.n, 1);
-    node_items_done(&l);
+    node_list_done(&l);
     assert_int_equal(x.v->ops->nodes(x.v->impl, "f748", &l, &meta, &e), 0);
     assert_int_equal(l.n, 0);
-    node_items_done(&l);
+    node_list_done(&l);
 }
 
 static void test_allocations_are_an_empty_list(void **state)

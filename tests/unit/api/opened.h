@@ -53,7 +53,7 @@ static inline int wait_for(struct opened *o, struct err *e)
     return o->failure ? err_set(e, -EIO, "%s", o->failure) : 0;
 }
 
-static inline int later_nodes(void *impl, const char *prefix, struct node_items *ret,
+static inline int later_nodes(void *impl, const char *prefix, struct node_list *ret,
                               struct view_meta *m, struct err *e)
 {
     struct opened *o = impl;

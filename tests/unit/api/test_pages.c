@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "model/stub.h"
 #include "tests/support/fake_view.h"
 
 static void unzip(const struct buf *in, int window_bits, struct buf *ret)
@@ -38,115 +39,306 @@ static void unzip(const struct buf *in, int window_bits, struct buf *ret)
     (void)inflateEnd(&z);
 }
 
-static void plain_list(const struct node_items *l, struct buf *ret)
+/* a table of nodes: pages as a server has them, which lists pin */
+struct table {
+    struct page *v[32];
+    size_t n;
+    struct pages pages;
+};
+
+static const struct node_item *item(unsigned n, const char *name)
 {
+    _cleanup_(node_freep) struct node *node = node_new();
+    struct node_item *it = NULL;
+
+    node->id = xasprintf("%08x-0000-0000-0000-000000000000", n);
+    node->name = xstrdup(name);
+    node->status = xstrdup(NODE_STATUS_READY);
+    assert_int_equal(node_item_from_node(node, &it, NULL), 0);
+    return it;
+}
+
+/* nodes 0, 10, 20 ... with per_page of them on a page */
+static void fill(struct table *t, unsigned n, unsigned per_page)
+{
+    *t = (struct table){0};
+    for (unsigned i = 0; i < n; i++) {
+        if (i % per_page == 0)
+            t->v[t->n++] = page_new();
+        page_insert(t->v[t->n - 1], i % per_page, item(10 * i, "a node of some name"));
+    }
+}
+
+static void empty(struct table *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        (void)page_unref(t->v[i]);
+    pages_done(&t->pages);
+}
+
+/* all but the first skip and the last less items, which are of the outer pages */
+static struct node_list list_of(struct table *t, unsigned skip, unsigned less)
+{
+    struct page_run *r = page_run_new(t->n);
+    struct node_list l = {0};
+
+    for (size_t i = 0; i < t->n; i++)
+        page_run_add(r, page_ref(t->v[i]));
+    if (t->n > 0)
+        node_list_of(&l, r, 0, skip, t->n - 1, t->v[t->n - 1]->n - less);
+    (void)page_run_unref(r);
+    return l;
+}
+
+static void plain_list(const struct node_list *l, struct buf *ret)
+{
+    struct node_list_at at = {0};
+    const struct node_item *it;
+
     buf_reset(ret);
     buf_add_byte(ret, '[');
-    for (size_t i = 0; i < l->n; i++) {
-        if (i > 0)
+    while ((it = node_list_next(l, &at))) {
+        if (at.n > 1)
             buf_add_byte(ret, ',');
-        buf_add(ret, l->v[i]->stub, l->v[i]->stub_len);
+        assert_int_equal(stub_json(it, false, false, ret, NULL), 0);
     }
     buf_add_byte(ret, ']');
 }
 
-static void check(struct pages *p, const struct fake_view *f)
+static void body(struct table *t, const struct node_list *l, bool gzip, struct buf *ret)
+{
+    struct blob_list parts = {0};
+
+    assert_int_equal(pages_body(&t->pages, l, gzip, &parts, NULL), 0);
+    buf_reset(ret);
+    for (size_t i = 0; i < parts.n; i++)
+        buf_add(ret, parts.v[i].b->bytes + parts.v[i].at, parts.v[i].n);
+    assert_int_equal(ret->len, parts.bytes);
+    blob_list_done(&parts);
+}
+
+static void check_part(struct table *t, unsigned skip, unsigned less)
 {
     _cleanup_buf_ struct buf zipped = BUF_INIT(64 * MIB), text = BUF_INIT(64 * MIB),
                              want = BUF_INIT(64 * MIB);
+    struct node_list l = list_of(t, skip, less);
 
-    assert_int_equal(pages_gzip(p, &f->items, &zipped), 0);
+    plain_list(&l, &want);
+    body(t, &l, false, &text);
+    assert_string_equal(buf_str(&text), buf_str(&want));
+    body(t, &l, true, &zipped);
     unzip(&zipped, 15 + 16, &text);
-    plain_list(&f->items, &want);
     assert_int_equal(text.len, want.len);
     assert_memory_equal(text.p, want.p, want.len);
+    node_list_done(&l);
 }
 
-/* spread over the last byte too, which is what ends pages */
-static void make_id(unsigned i, char ret[UUID_TEXT_LEN + 1])
+static void check(struct table *t)
 {
-    (void)snprintf(ret, UUID_TEXT_LEN + 1, "%08x-0000-0000-0000-%012x", i * 2654435761u,
-                   i * 40503u & 0xffff);
-}
-
-static void put_nodes(struct fake_view *f, unsigned from, unsigned to)
-{
-    char id[UUID_TEXT_LEN + 1];
-
-    for (unsigned i = from; i < to; i++) {
-        make_id(i, id);
-        fake_view_put(f, id, id);
-    }
+    check_part(t, 0, 0);
 }
 
 static void test_the_joined_pieces_are_the_list(void **state)
 {
-    static const unsigned sizes[] = {0, 1, 2, 63, 300, 1000};
+    static const unsigned sizes[] = {0, 1, 2, 63, 64, 65, 300, 1000};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-        struct fake_view f;
-        struct pages p = {0};
+        struct table t;
 
-        fake_view_init(&f);
-        put_nodes(&f, 0, sizes[i]);
-        check(&p, &f);
-        pages_done(&p);
-        fake_view_done(&f);
+        fill(&t, sizes[i], i % 2 ? 64 : 40);
+        check(&t);
+        assert_int_equal(t.pages.n_rendered, t.n);
+        assert_int_equal(t.pages.n_deflated, t.n);
+        empty(&t);
+        assert_int_equal(blob_live(), 0);
     }
 }
 
-static void test_a_change_makes_one_piece_anew(void **state)
+static void test_parts_of_pages_are_joined_too(void **state)
 {
-    struct fake_view f;
-    struct pages p = {0};
-    char id[UUID_TEXT_LEN + 1];
-    uint64_t built;
+    struct table t;
 
     (void)state;
-    fake_view_init(&f);
-    put_nodes(&f, 0, 1000);
-    check(&p, &f);
-    assert_true(p.n > 5);
-    built = p.n_built;
-    assert_int_equal(built, p.n);
-    check(&p, &f);
-    assert_int_equal(p.n_built, built);
+    fill(&t, 200, 50);
+    check_part(&t, 1, 0);
+    check_part(&t, 0, 1);
+    check_part(&t, 49, 49);
+    assert_int_equal(t.pages.n_rendered, 4);
+    assert_int_equal(t.pages.n_deflated, 4); /* what is cut is nobody else's */
+    empty(&t);
+    fill(&t, 50, 50);
+    check_part(&t, 10, 20);
+    check_part(&t, 49, 0);
+    empty(&t);
+}
+
+static void test_a_change_makes_one_page_anew(void **state)
+{
+    struct table t;
+    uint64_t rendered, made;
+
+    (void)state;
+    fill(&t, 1000, 50);
+    check(&t);
+    assert_int_equal(t.pages.n_rendered, 20);
+    check(&t);
+    assert_int_equal(t.pages.n_rendered, 20);
+    assert_int_equal(t.pages.n_deflated, 20);
     for (unsigned i = 0; i < 40; i++) { /* another object, one that comes, one that goes */
-        make_id(i * 20, id);
-        built = p.n_built;
-        fake_view_put(&f, id, "changed");
-        check(&p, &f);
-        assert_int_equal(p.n_built, built + 1);
-        put_nodes(&f, 1000 + i, 1001 + i);
-        check(&p, &f);
-        assert_true(p.n_built <= built + 3); /* a new one may cut a page in two */
-        built = p.n_built;
-        make_id(i * 20 + 7, id);
-        fake_view_remove(&f, id);
-        check(&p, &f);
-        assert_true(p.n_built <= built + 1); /* none when it was a page of its own */
+        unsigned at = i % 20, how = i % 3, slot = i % 50;
+        struct node_list pinned = list_of(&t, 0, 0);
+
+        rendered = t.pages.n_rendered;
+        made = t.pages.n_deflated;
+        t.v[at] = page_own(t.v[at]);
+        if (how == 0)
+            page_put(t.v[at], slot, item(10 * (at * 50 + slot), "changed"));
+        else if (how == 1)
+            page_insert(t.v[at], slot, item(10 * (at * 50 + slot) + 5, "new"));
+        else
+            page_delete(t.v[at], slot);
+        assert_true(pages_miss(&pinned, true, 0) == false); /* as it was */
+        node_list_done(&pinned);
+        check(&t);
+        assert_int_equal(t.pages.n_rendered, rendered + 1);
+        assert_int_equal(t.pages.n_deflated, made + 1);
     }
-    pages_done(&p);
-    fake_view_done(&f);
+    empty(&t);
+    assert_int_equal(blob_live(), 0);
 }
 
-static void test_ids_that_never_end_a_page_are_cut_all_the_same(void **state)
+static void test_work_can_be_done_in_steps(void **state)
 {
-    struct fake_view f;
-    struct pages p = {0};
+    struct node_list l;
+    struct table t;
+    size_t at = 0;
 
     (void)state;
-    fake_view_init(&f);
-    for (unsigned i = 0; i < 600; i++) {
-        _cleanup_free_ char *id = xasprintf("%08x-0000-0000-0000-000000000000", i);
+    fill(&t, 100, 10);
+    l = list_of(&t, 0, 0);
+    assert_true(pages_miss(&l, false, 9));
+    assert_false(pages_miss(&l, false, 10));
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(pages_prepare(&t.pages, &l, false, 3, &at, NULL), 0);
+    assert_true(pages_miss(&l, false, 0));
+    assert_int_equal(pages_prepare(&t.pages, &l, false, 3, &at, NULL), 1);
+    assert_false(pages_miss(&l, false, 0));
+    assert_int_equal(t.pages.n_rendered, 10);
+    assert_int_equal(t.pages.n_deflated, 0);
+    assert_true(pages_miss(&l, true, 9));
+    node_list_done(&l);
+    empty(&t);
+}
 
-        fake_view_put(&f, id, "n");
+static void test_a_change_leaves_what_was_pinned(void **state)
+{
+    _cleanup_buf_ struct buf before = BUF_INIT(MIB), after = BUF_INIT(MIB);
+    struct node_list pinned;
+    struct table t;
+
+    (void)state;
+    fill(&t, 30, 10);
+    pinned = list_of(&t, 0, 0);
+    body(&t, &pinned, false, &before);
+    t.v[1] = page_own(t.v[1]);
+    page_put(t.v[1], 3, item(130, "changed"));
+    page_delete(t.v[1], 0);
+    assert_ptr_not_equal(t.v[1], pinned.pages[1]);
+    check(&t);
+    body(&t, &pinned, false, &after);
+    assert_string_equal(buf_str(&before), buf_str(&after));
+    assert_int_equal(pinned.n, 30);
+    node_list_done(&pinned);
+    empty(&t);
+}
+
+/* --- how long texts live --- */
+
+struct nodes_view {
+    struct view_ops ops;
+    struct view view;
+    struct table *t;
+};
+
+static int give_all(void *impl, const char *prefix, struct node_list *ret, struct view_meta *m,
+                    struct err *e)
+{
+    struct nodes_view *v = impl;
+
+    (void)prefix;
+    (void)m;
+    (void)e;
+    *ret = list_of(v->t, 0, 0);
+    return 0;
+}
+
+static void test_texts_that_nobody_asks_for_are_dropped(void **state)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(MIB);
+    struct nodes_view v = {.ops = {.nodes = give_all}};
+    struct node_list l;
+    struct loop *loop;
+    struct table t;
+
+    (void)state;
+    clock_fake(true, 1000 * NSEC_PER_SEC, 0);
+    assert_int_equal(loop_new(&loop), 0);
+    fill(&t, 300, 10);
+    v.t = &t;
+    v.view = (struct view){&v.ops, &v};
+    pages_init(&t.pages, loop, &v.view);
+    for (unsigned i = 0; i < 3; i++) { /* asked for: they stay */
+        l = list_of(&t, 0, 0);
+        body(&t, &l, true, &b);
+        node_list_done(&l);
+        clock_fake_advance(50 * NSEC_PER_SEC);
+        (void)loop_run_due(loop);
+        assert_int_equal(loop_turn(loop, 0), 0);
+        assert_int_equal(t.pages.n_rendered, 30);
+        assert_true(blob_live() > 0);
     }
-    check(&p, &f);
-    assert_int_equal(p.n, 3);
-    pages_done(&p);
-    fake_view_done(&f);
+    clock_fake_advance(11 * NSEC_PER_SEC);
+    (void)loop_run_due(loop);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(loop_turn(loop, 0), 0);
+    assert_int_equal(blob_live(), 0);
+    check(&t);
+    assert_int_equal(t.pages.n_rendered, 60);
+    empty(&t);
+    (void)loop_free(loop);
+    clock_fake(false, 0, 0);
+}
+
+static void test_texts_that_readers_hold_have_a_ceiling(void **state)
+{
+    struct blob_list held[20];
+    struct node_list l;
+    struct table t;
+    size_t n = 0;
+
+    (void)state;
+    fill(&t, 64, 64);
+    page_set_current(t.v[0], true);
+    t.pages.live_max = 100 * KIB;
+    while (!pages_are_full(&t.pages)) {
+        assert_true(n < ARRAY_LEN(held));
+        l = list_of(&t, 0, 0);
+        held[n] = (struct blob_list){0};
+        assert_int_equal(pages_body(&t.pages, &l, false, &held[n++], NULL), 0);
+        node_list_done(&l);
+        page_put(t.v[0], 5, item(50, "changed")); /* the reader's text is an old one */
+    }
+    assert_true(n > 3); /* the current one may be held as well, and is as large */
+    assert_true(blob_live() > 100 * KIB);
+    blob_list_done(&held[0]);
+    blob_list_done(&held[1]);
+    assert_false(pages_are_full(&t.pages));
+    for (size_t i = 2; i < n; i++)
+        blob_list_done(&held[i]);
+    page_set_current(t.v[0], false);
+    assert_int_equal(page_current_bytes(), 0);
+    empty(&t);
 }
 
 static void test_gzip_of_all_sizes(void **state)
@@ -170,12 +362,12 @@ static void test_gzip_of_all_sizes(void **state)
 
 /* --- cache --- */
 
-static int render_a(struct buf *b, const struct node_items *items, size_t from, size_t to,
+static int render_a(struct buf *b, const struct node_list *items, struct node_list_at *at, size_t n,
                     const struct ask *q, struct err *e)
 {
     (void)items;
-    (void)from;
-    (void)to;
+    (void)at;
+    (void)n;
     (void)q;
     (void)e;
     buf_add_str(b, "a");
@@ -186,8 +378,7 @@ static void one_item(struct reply *r, const struct node_item *it, const char *bo
 {
     reply_init(r);
     r->render_items = render_a;
-    r->items.v = xnew0_n(const struct node_item *, 1);
-    r->items.v[r->items.n++] = node_item_ref(it);
+    node_list_add(&r->items, node_item_ref(it));
     buf_add_str(&r->body, body);
 }
 
@@ -197,6 +388,7 @@ static void test_the_cache_knows_items_and_forms(void **state)
     struct fake_view f;
     struct cache *c;
     struct reply r, other;
+    struct blob *kept;
     struct ask plain = {0}, pretty = {.pretty = true}, gzip = {.encoding = ENCODING_GZIP};
     const char *coding = "?";
 
@@ -204,13 +396,17 @@ static void test_the_cache_knows_items_and_forms(void **state)
     clock_fake(true, 1000 * NSEC_PER_SEC, 0);
     assert_int_equal(loop_new(&l), 0);
     fake_view_init(&f);
-    put_nodes(&f, 0, 2);
+    fake_view_put(&f, "00000000-0000-0000-0000-000000000001", "a");
+    fake_view_put(&f, "00000000-0000-0000-0000-000000000002", "b");
     c = cache_new(l);
-    one_item(&r, f.items.v[0], "body");
-    one_item(&other, f.items.v[1], "");
+    one_item(&r, f.v[0], "body");
+    one_item(&other, f.v[1], "");
     assert_null(cache_get(c, &r, &plain, &coding));
     cache_put(c, &r, &plain, NULL);
-    assert_string_equal(buf_str(cache_get(c, &r, &plain, &coding)), "body");
+    kept = cache_get(c, &r, &plain, &coding);
+    assert_non_null(kept);
+    assert_int_equal(kept->len, 4);
+    assert_memory_equal(kept->bytes, "body", 4);
     assert_null(coding);
     assert_null(cache_get(c, &r, &pretty, &coding));
     assert_null(cache_get(c, &r, &gzip, &coding));
@@ -245,12 +441,16 @@ static void test_the_cache_has_ceilings(void **state)
     (void)state;
     assert_int_equal(loop_new(&l), 0);
     fake_view_init(&f);
-    put_nodes(&f, 0, 20);
+    for (unsigned i = 0; i < 20; i++) {
+        _cleanup_free_ char *id = xasprintf("%08x-0000-0000-0000-000000000000", i);
+
+        fake_view_put(&f, id, "n");
+    }
     c = cache_new(l);
     for (size_t i = 0; i < 20; i++) {
         struct reply r;
 
-        one_item(&r, f.items.v[i], "");
+        one_item(&r, f.v[i], "");
         for (size_t k = 0; k < 6 * MIB; k += 1024)
             buf_add(&r.body, "0123456789abcdef0123456789abcdef", 32);
         cache_put(c, &r, &q, NULL);
@@ -261,7 +461,7 @@ static void test_the_cache_has_ceilings(void **state)
     for (size_t i = 0; i < 2; i++) { /* large ones push the others out; too large ones stay out */
         struct reply r;
 
-        one_item(&r, f.items.v[i], "");
+        one_item(&r, f.v[i], "");
         assert_true(buf_reserve(&r.body, (i ? 17 : 16) * MIB));
         memset(r.body.p, 'x', (i ? 17 : 16) * MIB);
         r.body.len = (i ? 17 : 16) * MIB;
@@ -279,8 +479,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_joined_pieces_are_the_list),
-        cmocka_unit_test(test_a_change_makes_one_piece_anew),
-        cmocka_unit_test(test_ids_that_never_end_a_page_are_cut_all_the_same),
+        cmocka_unit_test(test_parts_of_pages_are_joined_too),
+        cmocka_unit_test(test_a_change_makes_one_page_anew),
+        cmocka_unit_test(test_work_can_be_done_in_steps),
+        cmocka_unit_test(test_a_change_leaves_what_was_pinned),
+        cmocka_unit_test(test_texts_that_nobody_asks_for_are_dropped),
+        cmocka_unit_test(test_texts_that_readers_hold_have_a_ceiling),
         cmocka_unit_test(test_gzip_of_all_sizes),
         cmocka_unit_test(test_the_cache_knows_items_and_forms),
         cmocka_unit_test(test_the_cache_has_ceilings),

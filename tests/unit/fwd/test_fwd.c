@@ -209,7 +209,7 @@ static void test_a_list_carries_everything_along(void **state)
     static const char *const ids[] = {ID_A, ID_B};
     struct fixture *f = *state;
     struct node_list_request sent = {0};
-    struct node_items items = {0};
+    struct node_list items = {0};
     struct err e;
     int r;
 
@@ -236,14 +236,14 @@ static void test_a_list_carries_everything_along(void **state)
     ops_clear(&desc_node_list_request, &sent);
 
     assert_int_equal(items.n, 2);
-    assert_string_equal(items.v[0]->id, ID_A);
-    assert_string_equal(items.v[1]->id, ID_B);
-    assert_int_equal(items.v[0]->stub_len, 0);
+    assert_string_equal(items.pages[0]->items[0]->id, ID_A);
+    assert_string_equal(items.pages[0]->items[1]->id, ID_B);
+    assert_true(items.pages[0]->items[0]->is_stub);
     assert_int_equal(f->meta.index, 42);
     assert_true(f->meta.known_leader);
     assert_int_equal(f->meta.last_contact_ms, 7);
     assert_string_equal(f->meta.next_token, "next");
-    node_items_done(&items);
+    node_list_done(&items);
     assert_int_equal(f->calls, 1);
 }
 
@@ -254,7 +254,8 @@ static void test_a_long_list_is_cut_in_slices(void **state)
     struct fixture *f = *state;
     char(*text)[UUID_TEXT_LEN + 1] = xcalloc(N, sizeof(*text));
     const char **ids = xnew0_n(const char *, N);
-    struct node_items items = {0};
+    struct node_list items = {0};
+    struct node_list_at at = {0};
     unsigned woken = 0;
     int r;
 
@@ -274,10 +275,11 @@ static void test_a_long_list_is_cut_in_slices(void **state)
     assert_true(woken > 1);
     assert_int_equal(items.n, N);
     for (unsigned i = 0; i < N; i++)
-        assert_string_equal(items.v[i]->id, text[i]);
+        assert_string_equal(node_list_next(&items, &at)->id, text[i]);
+    assert_null(node_list_next(&items, &at));
     assert_int_equal(f->calls, 1);
     assert_int_equal(f->meta.index, 42);
-    node_items_done(&items);
+    node_list_done(&items);
     /* one that is closed in the middle */
     (void)open_view(f, "", "");
     assert_int_equal(f->v->ops->nodes(f->v->impl, "", &items, &f->meta, &f->e), -EINPROGRESS);
@@ -293,7 +295,7 @@ static void test_a_list_without_extras_asks_for_none(void **state)
 {
     struct fixture *f = *state;
     struct node_list_request sent = {0};
-    struct node_items items = {0};
+    struct node_list items = {0};
     struct err e;
     int r;
 
@@ -332,7 +334,7 @@ static void test_lists_that_are_none(void **state)
     struct fixture *f = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct node_items items = {0};
+        struct node_list items = {0};
         int r;
 
         buf_reset(&f->reply);
@@ -342,7 +344,7 @@ static void test_lists_that_are_none(void **state)
         assert_true(r < 0);
         if (!strstr(f->e.text, rows[i].text) || !str_starts(f->e.text, "rpc error: reply to "))
             fail_msg("%zu: %s", i, f->e.text);
-        node_items_done(&items);
+        node_list_done(&items);
     }
 }
 

@@ -61,7 +61,7 @@ static void test_stub_has_the_host_of_the_address(void **state)
         {"192.0.2.7:4646",     "192.0.2.7"   },
         {"[2001:db8::1]:4646", "2001:db8::1" },
         {"host.example:80",    "host.example"},
-        {"nohost",             "nohost"      },
+        {"nohost",             ""            },
         {NULL,                 ""            },
         {":4646",              ""            }
     };

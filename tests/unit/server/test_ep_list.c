@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "model/stub.h"
 #include "model/texts.h"
-#include "server/stub.h"
 #include "tests/support/server_harness.h"
 
 static int setup(void **state)

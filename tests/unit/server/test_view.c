@@ -23,23 +23,16 @@ static int teardown(void **state)
     return 0;
 }
 
-static int nodes(struct harness *h, const char *prefix, struct node_items *l, struct view_meta *m,
+static int nodes(struct harness *h, const char *prefix, struct node_list *l, struct view_meta *m,
                  struct err *e)
 {
     return h->server->view.ops->nodes(h->server->view.impl, prefix, l, m, e);
 }
 
-static void items_done(struct node_items *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        (void)node_item_unref(l->v[i]);
-    free(l->v);
-}
-
 static void test_nodes_are_counted_and_in_order(void **state)
 {
     struct harness *h = *state;
-    struct node_items l = {0};
+    struct node_list l = {0};
     struct view_meta m;
     struct err e;
     _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
@@ -48,18 +41,19 @@ static void test_nodes_are_counted_and_in_order(void **state)
     harness_ready(h, 1);
     assert_int_equal(nodes(h, "", &l, &m, &e), 0);
     assert_int_equal(l.n, 2);
-    assert_int_equal(l.v[0]->create_index, 3);
+    assert_int_equal(l.pages[0]->items[0]->create_index, 3);
     assert_int_equal(m.index, 4);
     assert_true(m.known_leader);
     assert_int_equal(m.last_contact_ms, 0);
     harness_status(h, 1, NODE_STATUS_DOWN, NULL, &a);
-    assert_int_equal(l.v[0]->status, STATUS_READY); /* what was handed out stays as it was */
-    items_done(&l);
+    assert_int_equal(l.pages[0]->items[0]->status,
+                     STATUS_READY); /* what was handed out stays as it was */
+    node_list_done(&l);
 }
 
 static void test_nodes_prefix_errors(void **state)
 {
-    struct node_items l = {0};
+    struct node_list l = {0};
     struct view_meta m;
     struct err e = {0};
 
@@ -69,7 +63,7 @@ static void test_nodes_prefix_errors(void **state)
                                 "even length");
     assert_int_equal(nodes(*state, "abcd", &l, &m, &e), 0);
     assert_int_equal(l.n, 0);
-    items_done(&l);
+    node_list_done(&l);
 }
 
 static void test_node_answers_with_its_own_index(void **state)

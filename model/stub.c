@@ -1,7 +1,10 @@
-#include "server/stub.h"
+#include "model/stub.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "codec/js.h"
+#include "codec/ops.h"
 
 enum part {
     PART_ATTRIBUTES, /* the source of Version and os.name */
@@ -17,6 +20,7 @@ enum part {
     PART_NODE_POOL,
     PART_NODE_RESOURCES,
     PART_RESERVED_RESOURCES,
+    PART_SCHEDULING_ELIGIBILITY,
     PART_STATUS_DESCRIPTION,
     PART_MAX,
 };
@@ -34,6 +38,7 @@ static const char *const part_names[PART_MAX] = {
     [PART_NODE_POOL] = "NodePool",
     [PART_NODE_RESOURCES] = "NodeResources",
     [PART_RESERVED_RESOURCES] = "ReservedResources",
+    [PART_SCHEDULING_ELIGIBILITY] = "SchedulingEligibility",
     [PART_STATUS_DESCRIPTION] = "StatusDescription",
 };
 
@@ -148,7 +153,7 @@ int stub_pack(const struct node_item *it, bool resources, bool os, struct buf *o
     if (!resources)
         v[PART_NODE_RESOURCES].p = v[PART_RESERVED_RESOURCES].p = NULL;
     version = attribute(&v[PART_ATTRIBUTES], "nomad.version");
-    mp_map(out, 8 + (PART_MAX - PART_DATACENTER));
+    mp_map(out, 7 + (PART_MAX - PART_DATACENTER));
     put_address(out, &v[PART_HTTP_ADDR]);
     put_os(out, &v[PART_ATTRIBUTES], os);
     mp_str(out, "CreateIndex");
@@ -164,9 +169,58 @@ int stub_pack(const struct node_item *it, bool resources, bool os, struct buf *o
     mp_bool(out, it->draining);
     mp_str(out, "ModifyIndex");
     mp_u64(out, it->modify_index);
-    put_str(out, "SchedulingEligibility", it->eligible ? NODE_ELIGIBLE : NODE_INELIGIBLE);
     put_str(out, "Status", node_status_name((enum node_status)it->status));
     mp_str(out, "Version");
     mp_raw(out, version.p, version.n);
     return buf_ok(out);
+}
+
+/* an item that is a stub */
+static int put_own(struct buf *b, const struct node_item *it, struct err *e)
+{
+    struct node_stub stub = {0};
+    size_t len = b->len;
+    int r;
+
+    if (js_from_packed(b, &desc_node_stub, it->packed, it->packed_len, 0) == 0 || buf_ok(b) < 0)
+        return 0;
+    b->len = len; /* an odd form: by way of the struct */
+    r = mp_decode(&desc_node_stub, it->packed, it->packed_len, &stub, e);
+    if (r == 0)
+        js_encode(b, &desc_node_stub, &stub, 0);
+    ops_clear(&desc_node_stub, &stub);
+    return r;
+}
+
+/* by way of the structs */
+static int put_decoded(struct buf *b, const struct node_item *it, bool resources, bool os,
+                       struct err *e)
+{
+    _cleanup_(node_freep) struct node *node = NULL;
+    struct node_stub stub = {0};
+    int r;
+
+    r = node_item_decode(it, &node, e);
+    if (r < 0)
+        return r;
+    node_make_stub(node, resources, os, &stub);
+    js_encode(b, &desc_node_stub, &stub, 0);
+    ops_clear(&desc_node_stub, &stub);
+    return 0;
+}
+
+int stub_json(const struct node_item *it, bool resources, bool os, struct buf *b, struct err *e)
+{
+    _cleanup_buf_ struct buf packed = BUF_INIT(2 * NODE_PACKED_MAX);
+    size_t len = b->len;
+
+    if (it->is_stub)
+        return put_own(b, it, e);
+    if (stub_pack(it, resources, os, &packed) == 0 &&
+        js_from_packed(b, &desc_node_stub, packed.p, packed.len, 0) == 0)
+        return 0;
+    if (buf_ok(b) < 0)
+        return 0;
+    b->len = len;
+    return put_decoded(b, it, resources, os, e);
 }
