@@ -235,6 +235,7 @@ struct api *api_new(const struct api_opts *o)
     a->opts = *o;
     a->shared = (struct reply_shared){
         .configured = o->response_headers, .cache = cache_new(o->loop), .pages = &a->pages};
+    pages_init(&a->pages, o->loop, o->view);
     a->watch = watch_new(o->loop);
     a->slow = slow_new(o->loop, &a->shared);
     list_init(&a->ready);

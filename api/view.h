@@ -1,13 +1,13 @@
 /* api/view.h - the questions a handler may ask.
  *
  * The server answers from its store, the agent from its mirror (its own node); handlers, routes and
- * JSON are the same.  Items are counted: the view hands out references.
+ * JSON are the same.  Items and lists of them are counted: the view hands out references.
  */
 #pragma once
 
 #include "base/err.h"
 #include "base/list.h"
-#include "model/item.h"
+#include "model/page.h"
 
 struct ask;
 struct http_exchange;
@@ -24,12 +24,6 @@ struct view_meta {
      * closed; NULL or "" = none */
     const char *next_token;
 };
-
-struct node_items {
-    const struct node_item **v; /* owned array of owned references, in id order */
-    size_t n;
-};
-void node_items_done(struct node_items *l);
 
 /* something to wait for; embedded in the waiting request */
 struct view_wait {
@@ -63,7 +57,7 @@ struct view_ops {
     void (*close)(const struct view *v); /* of views made by open() */
 
     /* nodes whose id begins with prefix ("" = all); errors carry the text and HTTP status */
-    int (*nodes)(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
+    int (*nodes)(void *impl, const char *prefix, struct node_list *ret, struct view_meta *m,
                  struct err *e);
     /* 0 with *ret set, or 1 = not found (meta is set all the same) */
     int (*node)(void *impl, const char *id, const struct node_item **ret, struct view_meta *m,

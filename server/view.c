@@ -4,7 +4,6 @@
 
 #include "api/watch.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "codec/mp.h"
 #include "model/texts.h"
 #include "server/back.h"
@@ -15,21 +14,13 @@ static struct view_meta meta_at(uint64_t index)
     return (struct view_meta){.index = index, .known_leader = true};
 }
 
-static void add_item(struct node_items *l, const struct node_item *it)
-{
-    const struct node_item **slot = vec_grow_(&l->v, &l->n, sizeof(struct node_item *));
-
-    *slot = node_item_ref(it);
-}
-
-static int view_nodes(void *impl, const char *prefix, struct node_items *ret, struct view_meta *m,
+static int view_nodes(void *impl, const char *prefix, struct node_list *ret, struct view_meta *m,
                       struct err *e)
 {
     const struct server *s = impl;
-    const struct node_item *it;
     struct uuid key = {0};
     struct err cause = {0};
-    size_t bytes = 0, pos = 0;
+    size_t bytes = 0;
     int r;
 
     if (!str_empty(prefix)) {
@@ -37,8 +28,7 @@ static int view_nodes(void *impl, const char *prefix, struct node_items *ret, st
         if (r < 0)
             return err_set_status(e, r, 500, TEXT_NODE_LOOKUP, cause.text);
     }
-    while ((it = store_node_next(s->store, &key, bytes, &pos)))
-        add_item(ret, it);
+    store_list(s->store, &key, bytes, ret);
     *m = meta_at(store_table_index(s->store, TABLE_NODES));
     return 0;
 }
