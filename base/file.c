@@ -133,7 +133,9 @@ int dir_make(const char *path, unsigned mode, struct err *e)
         if (c && c != '/')
             continue;
         *p = 0;
-        if (mkdir(copy, mode) < 0 && errno != EEXIST)
+        if (mkdir(copy, mode) == 0)
+            (void)sync_folder_of(copy); /* what is in it is not more durable than its name */
+        else if (errno != EEXIST)
             return err_errno(e, -errno, "cannot make the folder %s", copy);
         *p = c;
         if (!c)

@@ -193,8 +193,10 @@ static void commit_run(struct writer_job *job)
 {
     struct commit_job *j = container_of(job, struct commit_job, job);
     struct sqlite *s = j->s;
-    int rc = put_batch(s, &j->batch);
+    int rc;
 
+    errno = 0; /* by which the reason of a failure is told */
+    rc = put_batch(s, &j->batch);
     j->log_pages = s->log_pages;
     if (rc == SQLITE_OK)
         return;
@@ -219,8 +221,10 @@ static void tidy_run(struct writer_job *job)
 {
     struct tidy_job *j = container_of(job, struct tidy_job, job);
     struct sqlite *s = j->s;
-    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int rc;
 
+    errno = 0;
+    rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (rc != SQLITE_OK)
         (void)persist_failed(s, rc, "tidy", &j->e);
 }

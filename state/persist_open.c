@@ -18,9 +18,23 @@
 
 /* --- errors --- */
 
+/* What the system said last.  SQLite's own note of it is of an earlier failure when a COMMIT's sync
+ * fails. */
+static int system_errno(const struct sqlite *s)
+{
+    sqlite3_vfs *v = NULL;
+
+    if (!s->db)
+        return 0;
+    if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_VFS_POINTER, (void *)&v) == SQLITE_OK && v)
+        return v->xGetLastError(v, 0, NULL);
+    return sqlite3_system_errno(s->db);
+}
+
 int persist_failed(const struct sqlite *s, int rc, const char *what, struct err *e)
 {
     const char *text = s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc);
+    int n = system_errno(s);
 
     switch (rc & 0xff) {
     case SQLITE_NOTADB:
@@ -42,10 +56,8 @@ int persist_failed(const struct sqlite *s, int rc, const char *what, struct err 
     default:
         break;
     }
-    if (s->db && sqlite3_system_errno(s->db) != 0 &&
-        ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN))
-        return err_set(e, -sqlite3_system_errno(s->db), "cannot %s %s: %s (%s)", what, s->path,
-                       text, strerror(sqlite3_system_errno(s->db)));
+    if (n != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN))
+        return err_set(e, -n, "cannot %s %s: %s (%s)", what, s->path, text, strerror(n));
     return err_set(e, -EIO, "cannot %s %s: %s", what, s->path, text);
 }
 

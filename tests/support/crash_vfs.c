@@ -449,12 +449,12 @@ static int do_open(sqlite3_vfs *v, const char *name, sqlite3_file *sf, int flags
         rc = SQLITE_CANTOPEN;
     } else if (!f) {
         f = file_new(d, name);
-        h->sync_folder = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0;
         if (name)
             folder_note(d, f, true);
     }
     if (rc == SQLITE_OK) {
         h->f = f;
+        h->sync_folder = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0;
         h->delete_on_close = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
         h->base.pMethods = &methods;
         if (ret_flags)
