@@ -17,14 +17,15 @@ void budget_limit(enum budget_side side, size_t max)
     sides[side].max = max ? max : usual[side];
 }
 
-bool budget_allows(enum budget_side side, size_t n)
+bool budget_allows(enum budget_side side, size_t counted, size_t n)
 {
-    size_t max = sides[side].max;
+    size_t max = sides[side].max, others = sides[side].held - counted;
 
     if (n > PEERS_SMALL)
         max -= max / 4;
-    /* one piece larger than the ceiling passes when nothing else is held: it has its own limit */
-    if (sides[side].held == 0 || (n <= max && sides[side].held <= max - n))
+    /* a piece larger than the ceiling passes when nothing else is held: it has a limit of its own
+     */
+    if (n <= counted || others == 0 || (n <= max && others <= max - n))
         return true;
     sides[side].refused++;
     return false;

@@ -18,8 +18,8 @@ enum budget_side {
     BUDGET_SIDES,
 };
 
-/* whether somebody who would then hold n bytes may have them; a refusal is counted */
-bool budget_allows(enum budget_side side, size_t n) _must_check_;
+/* whether somebody whose part is counted may hold n bytes instead; a refusal is counted */
+bool budget_allows(enum budget_side side, size_t counted, size_t n) _must_check_;
 /* *counted is the holder's part of the sum so far (0 at first), now what it holds from here on */
 void budget_hold(enum budget_side side, size_t *counted, size_t now);
 size_t budget_held(enum budget_side side);

@@ -151,7 +151,7 @@ static void count_in(struct conn *c)
 {
     bool more = c->in.cap > c->in_counted;
 
-    if (more && !budget_allows(BUDGET_IN, c->in.cap - c->in_counted)) {
+    if (more && !budget_allows(BUDGET_IN, c->in_counted, c->in.cap)) {
         conn_fail(c, -ENOBUFS, "too much waits in all connections");
         buf_done(&c->in);
     }

@@ -241,7 +241,7 @@ void http_answer_buf(struct http_exchange *take_x, int status, const struct http
     struct hconn *h;
 
     if (take_x->hconn && !take_x->is_head && take_body->len > BODY_SMALL &&
-        !budget_allows(BUDGET_OUT, take_body->len)) {
+        !budget_allows(BUDGET_OUT, 0, take_body->len)) {
         buf_done(take_body);
         buf_add_str(take_body, HTTP_BUSY_TEXT);
         status = 503;
@@ -396,7 +396,7 @@ static size_t hconn_take_body(struct hconn *h, const uint8_t *p, size_t n)
     size_t used;
     int r;
 
-    if (!budget_allows(BUDGET_IN, MIN(x->body.len + n, HTTP_BODY_MAX))) {
+    if (!budget_allows(BUDGET_IN, x->counted, MIN(x->body.len + n, HTTP_BODY_MAX))) {
         hconn_refuse(h, 503, HTTP_BUSY_TEXT);
         return n;
     }

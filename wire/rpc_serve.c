@@ -112,7 +112,7 @@ static void send_reply(struct rpc_serve *v, uint64_t seq, const char *method, co
     struct buf b = BUF_INIT(RPC_HEADER_MAX + CONN_OUT_MAX);
     bool large = n > SMALL_BODY && n < CONN_OUT_MAX - RPC_HEADER_MAX;
 
-    if (large && !budget_allows(BUDGET_OUT, n)) {
+    if (large && !budget_allows(BUDGET_OUT, 0, n)) {
         large = false;
         error = RPC_BUSY_TEXT;
         body = empty_map;
@@ -429,7 +429,7 @@ void rpc_serve_data(void *arg, const uint8_t *p, size_t n)
         rpc_pace_waits(v, false);
         return;
     }
-    if (!budget_allows(BUDGET_IN, v->box.in.len + n)) {
+    if (!budget_allows(BUDGET_IN, v->counted, v->box.in.len + n)) {
         refuse_more(v);
         return;
     }

@@ -255,7 +255,7 @@ void rpc_stream_data(void *arg, const uint8_t *p, size_t n)
     if (!s)
         return;
     s->held += n;
-    if (!budget_allows(BUDGET_IN, s->box.in.len + n)) {
+    if (!budget_allows(BUDGET_IN, s->counted, s->box.in.len + n)) {
         if (s->phase == OFFERED) { /* it has no user to tell */
             rpc_session_fail(s->session, -ENOBUFS, BUSY_TEXT);
             return;
