@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     KIB = 1024,
@@ -73,6 +74,15 @@ enum {
 #define JOB_OUTPUT_MAX     ((size_t)64 * KIB) /* the answer to an odd job: addresses, a user */
 #define JOB_FILES_MAX      (CONFIG_TOTAL_MAX + MIB) /* the configuration files, packed */
 #define PROBE_OUTPUT_MAX   ((size_t)8 * MIB)        /* all that one probe child may write */
+
+/* snapshots of the server's state; 100,000 nodes of 10 KB are 1 GB, some 100 MB as a file */
+#define SNAPSHOT_FILE_MAX  (UINT64_C(4) << 30) /* the archive, as it is uploaded too */
+#define SNAPSHOT_STATE_MAX (UINT64_C(7) << 30) /* its state.bin; a tar says less than 8 */
+#define SNAPSHOT_NODES_MAX UINT64_C(4000000)
+#define SNAPSHOT_RATIO_MAX 512 /* inflated by deflated bytes: zip bombs are near 1,030 */
+#define SNAPSHOT_META_MAX  ((size_t)64 * KIB) /* its other members */
+#define SNAPSHOTS_MAX      4                  /* that are being written at once */
+#define UPLOAD_HELD_MAX    ((size_t)1 * MIB)  /* of an upload, on the way to the disk */
 
 /* picket-sim */
 #define SIM_AGENTS_MAX   1000000            /* of one process; descriptors end sooner */

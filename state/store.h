@@ -99,6 +99,26 @@ void txn_put_node(struct txn *t, const struct node_item *take_it);
 void txn_delete_node(struct txn *t, const struct uuid *id);
 /* every put and delete of a node moves the index of TABLE_NODES */
 
+/* --- everything at once --- */
+struct nodes;
+struct persist_change;
+/* what is to be in the store; state/restore.c makes it */
+struct store_content {
+    struct nodes *nodes;            /* owned */
+    struct persist_change *changes; /* owned; the same nodes as persist takes them, borrowed */
+    size_t n;
+    uint64_t index; /* that it had where it was taken, of all tables */
+};
+/* old: the nodes of before (owned; a long table is freed in pieces), or what was to replace them */
+typedef void store_replaced(void *arg, int r, uint64_t index, struct nodes *take_old,
+                            const struct err *e);
+/* Replaces all objects in one durable transaction, behind the commit in flight and in front of the
+ * writes that wait.  The indexes become the larger of ours and the content's, + 1; every watch
+ * fires.  One at a time.  done comes later, never from inside. */
+void store_replace(struct store *s, struct store_content *take, store_replaced *done, void *arg);
+/* the index of the last replacement since the start: no object is older than that; 0 = none */
+uint64_t store_replaced_index(const struct store *s);
+
 /* --- watching: who waits for what beyond which index --- */
 enum watch_kind {
     WATCH_TABLE, /* any change of the table */

@@ -96,6 +96,8 @@ bool fake_disk_step(struct fake_disk *d)
         done(d->arg, d->fail, &d->fail_text);
         return true;
     }
+    for (; d->batch.replace && d->n > 0; d->n--)
+        free(d->v[d->n - 1].p);
     for (size_t i = 0; i < d->batch.n_changes; i++) {
         const struct persist_change *c = &d->batch.changes[i];
 
