@@ -176,6 +176,8 @@ static int put_batch(struct sqlite *s, const struct persist_batch *b)
 {
     int rc = step(s->begin);
 
+    if (rc == SQLITE_OK && b->replace)
+        rc = sqlite3_exec(s->db, "DELETE FROM nodes", NULL, NULL, NULL);
     for (size_t i = 0; rc == SQLITE_OK && i < b->n_changes; i++)
         rc = put_change(s, &b->changes[i]);
     for (size_t t = 0; rc == SQLITE_OK && t < TABLE_MAX; t++)

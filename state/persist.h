@@ -41,6 +41,7 @@ struct persist_batch {
     uint64_t table_index[TABLE_MAX];
     const struct persist_change *changes; /* borrowed until the batch is done */
     size_t n_changes;
+    bool replace; /* what is not among the changes goes, and there may be any number of them */
 };
 
 /* what load() tells */
