@@ -80,6 +80,8 @@ static void on_session_closed(void *arg, struct rpc_session *s, const struct err
     (void)s;
     (void)e;
     a->c->tally.cut++;
+    a->c->tally.sent_bytes += a->sent_bytes;
+    a->c->tally.received_bytes += a->received_bytes;
     a->fd = -1; /* closed by the conn */
     a->session = rpc_session_unref(a->session);
     a->conn = conn_unref(a->conn);
@@ -124,6 +126,7 @@ static void on_connected(void *arg)
     if (a->connected)
         a->c->tally.reconnects++;
     a->connected = true;
+    a->sent_bytes = a->received_bytes = 0;
     if (!a->registered)
         sim_agent_set_state(a, SIM_REGISTERING);
     sim_agent_perform(a);

@@ -232,6 +232,8 @@ static void on_beat(void *arg, enum rpc_result how, const char *why, const uint8
         a->c->tally.late++;
     ops_clear(&desc_node_update_response, &r);
     a->beaten = true;
+    a->sent_bytes = a->received_bytes = 0;
+    source_bytes(a->fd, &a->sent_bytes, &a->received_bytes);
     sim_agent_set_state(a, SIM_READY);
     timer_set_at(&a->act, a->due_ns);
     answered(a, false);

@@ -21,26 +21,27 @@ struct sim_agent {
     struct profile *profile;
     uint64_t number;
     const struct server_list *servers;
-    struct conn *conn;              /* counted; NULL = none */
-    struct rpc_session *session;    /* NULL = none, or not connected yet */
-    struct timer act;               /* registers or beats */
-    struct timer again;             /* asks for allocations */
-    struct sim_call main;           /* Node.Register or Node.UpdateStatus */
-    struct sim_call watch;          /* Node.GetClientAllocs */
-    struct sim_call events;         /* Node.EmitEvents */
-    uint64_t ttl_ns, ok_ns, due_ns; /* of heartbeats: given, last accepted, next due */
-    uint64_t allocs_index;          /* of the last answer; 0 = none yet */
-    uint32_t changes;               /* facts of the host that have changed */
-    int fd;                         /* of conn (borrowed), or while parted our own copy; -1 */
-    uint16_t at;                    /* the server in use, of its list */
-    uint8_t state;                  /* enum sim_state */
-    bool registered;                /* in this life */
-    bool known;                     /* in an earlier one too: has a token */
-    bool beaten;                    /* was ready in this life */
-    bool connected;                 /* had a connection in this life */
-    bool registering;               /* main is a registration */
-    bool changed;                   /* to be registered again */
-    bool act_due, watch_due;        /* as soon as there is a connection */
+    struct conn *conn;                   /* counted; NULL = none */
+    struct rpc_session *session;         /* NULL = none, or not connected yet */
+    struct timer act;                    /* registers or beats */
+    struct timer again;                  /* asks for allocations */
+    struct sim_call main;                /* Node.Register or Node.UpdateStatus */
+    struct sim_call watch;               /* Node.GetClientAllocs */
+    struct sim_call events;              /* Node.EmitEvents */
+    uint64_t ttl_ns, ok_ns, due_ns;      /* of heartbeats: given, last accepted, next due */
+    uint64_t allocs_index;               /* of the last answer; 0 = none yet */
+    uint64_t sent_bytes, received_bytes; /* of conn, at the last heartbeat */
+    uint32_t changes;                    /* facts of the host that have changed */
+    int fd;                              /* of conn (borrowed), or while parted our own copy; -1 */
+    uint16_t at;                         /* the server in use, of its list */
+    uint8_t state;                       /* enum sim_state */
+    bool registered;                     /* in this life */
+    bool known;                          /* in an earlier one too: has a token */
+    bool beaten;                         /* was ready in this life */
+    bool connected;                      /* had a connection in this life */
+    bool registering;                    /* main is a registration */
+    bool changed;                        /* to be registered again */
+    bool act_due, watch_due;             /* as soon as there is a connection */
 };
 
 /* agent.c */

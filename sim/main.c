@@ -301,7 +301,7 @@ int main(int argc, char **argv)
     int r;
 
     loop_block_signals();
-    r = sim_options_parse(argc, argv, &p.o, &e);
+    r = sim_options_parse(argc, (const char *const *)argv, &p.o, &e);
     if (r == SIM_OPTIONS_HELP) {
         _cleanup_free_ char *usage = sim_options_usage();
 

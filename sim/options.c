@@ -91,7 +91,7 @@ static const struct option *find(const char *name, size_t n)
 }
 
 /* one flag at argv[*i]; moves *i over its value */
-static int parse_flag(int argc, char *const *argv, int *i, O *ret, struct err *e)
+static int parse_flag(int argc, const char *const *argv, int *i, O *ret, struct err *e)
 {
     const char *name = argv[*i] + (str_starts(argv[*i], "--") ? 2 : 1), *value;
     size_t n = strcspn(name, "=");
@@ -121,7 +121,7 @@ static int check(const O *o, struct err *e)
     return 0;
 }
 
-int sim_options_parse(int argc, char *const *argv, struct sim_options *ret, struct err *e)
+int sim_options_parse(int argc, const char *const *argv, struct sim_options *ret, struct err *e)
 {
     O o = {.server = "127.0.0.1:4647",
            .region = "global",
@@ -181,8 +181,9 @@ char *sim_options_usage(void)
 
     buf_add_str(&b, "Usage: picket-sim [options]\n"
                     "       picket-sim profile FILE|-\n\n"
-                    "  A fleet of simulated agents for any server that speaks Nomad's protocol, or "
-                    "a profile\n  from the JSON of a node (nomad node status -json ID).\n\n"
+                    "  A fleet of simulated agents for any server that speaks Nomad's\n"
+                    "  protocol, or a profile from the JSON of a node (nomad node status\n"
+                    "  -json ID).\n\n"
                     "Options:\n");
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         const struct option *o = &options[i];

@@ -29,7 +29,7 @@ enum sim_options_result {
     SIM_OPTIONS_VERSION = 2,
 };
 /* -EINVAL with a sentence */
-int sim_options_parse(int argc, char *const *argv, struct sim_options *ret,
+int sim_options_parse(int argc, const char *const *argv, struct sim_options *ret,
                       struct err *e) _must_check_;
 /* what -help prints; owned by the caller */
 char *sim_options_usage(void) _must_check_;

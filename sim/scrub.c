@@ -130,7 +130,11 @@ static bool replace_words(struct scrub *sc, char **s, bool own)
 
         while (is_token_char(p[t.n]))
             t.n++;
-        if (t.n > 0)
+        if (*p == '{')
+            t.n = strcspn(p, "}"); /* a place: scrubbed already */
+        if (*p == '{' || p[t.n] == '{')
+            buf_add(&out, p, t.n);
+        else if (t.n > 0)
             put_token(sc, t, own, &out);
         else
             buf_add_byte(&out, (uint8_t)p[t.n++]);
@@ -174,7 +178,7 @@ static void scrub_text(void *arg, const struct string_place *at, char **s)
     }
     if (attribute && str_ends(at->name, "version"))
         return; /* four numbers in a row are no address there */
-    if (replace_words(sc, s, own))
+    if (replace_words(sc, s, own) || ident_has_place(*s))
         return;
     if (unique && !unique_may_stay(at->name, *s))
         str_set(s, "{name}");
