@@ -135,12 +135,34 @@ static int load_nodes(struct sqlite *s, const struct persist_load *l, struct err
         s->path, d.first, d.n - 1, n);
 }
 
+/* the trees that hold it all, which no checksum of ours covers: 0.4 s at 100,000 nodes */
+static int check_trees(const struct sqlite *s, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    const char *text = "";
+    int r = 0, rc = sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        text = (const char *)sqlite3_column_text(st, 0);
+    if (rc != SQLITE_ROW)
+        r = persist_failed(s, rc, "read", e);
+    else if (!text || strcmp(text, "ok") != 0)
+        r = err_set(e, -EUCLEAN, "%s is corrupt (%s); " PERSIST_ADVICE, s->path,
+                    text ? text : "no reason given");
+    (void)sqlite3_finalize(st);
+    return r;
+}
+
 static int sqlite_load(struct persist *p, const struct persist_load *l, struct err *e)
 {
     struct sqlite *s = container_of(p, struct sqlite, p);
     int r = load_meta(s, l, e);
 
-    return r < 0 ? r : load_nodes(s, l, e);
+    if (r == 0)
+        r = load_nodes(s, l, e);
+    return r < 0 ? r : check_trees(s, e);
 }
 
 /* --- committing, on the writer's thread --- */

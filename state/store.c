@@ -140,6 +140,9 @@ static bool run_write(struct store *s, struct write *w)
     struct err e = {0};
 
     w->r = w->fn(&t, w->arg, &e);
+    if (w->r == 0 && t.own.n > PERSIST_BATCH_KEYS)
+        w->r = err_set(&e, -E2BIG, "%zu nodes are too many for one change, the limit is %d",
+                       t.own.n, PERSIST_BATCH_KEYS);
     if (w->r == 0)
         w->index = t.index;
     else

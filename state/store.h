@@ -45,8 +45,8 @@ struct store_opts {
     struct writer *writer; /* borrowed; freed after the store */
     /* another backend than SQLite in dir (taken); dir and writer are not used then */
     struct persist *take_persist;
-    /* when it changes, and for STORE_SLOW again after twice the time; e is NULL with STORE_FINE; may
-     * be NULL */
+    /* when it changes, and for STORE_SLOW again after twice the time; e is NULL with STORE_FINE;
+     * may be NULL */
     void (*on_health)(void *arg, enum store_health h, const struct err *e);
     void *arg;
     uint64_t slow_ns;  /* a commit that takes longer hangs; 0: 5 s */
@@ -84,7 +84,8 @@ void store_list(struct store *s, const struct uuid *prefix, size_t prefix_bytes,
 const struct node_item *store_node_next_of(const struct store *s, unsigned statuses, size_t *pos);
 
 /* --- writing --- */
-/* Runs on the overlay; may read and put through the txn.  Returns 0 = changes made (an index was
+/* Runs on the overlay; may read and put through the txn, PERSIST_BATCH_KEYS nodes at most (more are
+ * refused with -E2BIG: they would not fit into one commit).  Returns 0 = changes made (an index was
  * used), 1 = nothing to do (no index, done is called with the current index), negative errno with
  * text in e = refused (nothing was put). */
 typedef int store_fn(struct txn *t, void *arg, struct err *e);

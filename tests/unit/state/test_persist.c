@@ -376,6 +376,33 @@ static void test_each_flipped_bit_of_an_object_is_found(void **state)
     free(file);
 }
 
+/* an id stands in its row, in its object and in SQLite's index of ids */
+static void test_damaged_ids_are_found_wherever_they_stand(void **state)
+{
+    struct fixture *f = *state;
+    char id[UUID_TEXT_LEN + 1], *file = NULL;
+    size_t n, found = 0;
+
+    make_node_id(9, id);
+    must_open(f);
+    for (uint64_t i = 1; i < 20; i++)
+        (void)put(f, i, 0);
+    f->store = store_close(f->store);
+    assert_int_equal(file_read(f->path, MIB, &file, &n), 0);
+    for (const char *at = file; (at = memmem(at, n - (size_t)(at - file), id, UUID_TEXT_LEN));
+         at++, found++) {
+        _cleanup_free_ char *copy = xmemdup(file, n);
+
+        copy[(size_t)(at - file) + 7] = 'f';
+        write_file(f, copy, n);
+        must_not_open(f, -EUCLEAN, "is corrupt (");
+    }
+    assert_int_equal(found, 3);
+    write_file(f, file, n);
+    must_open(f);
+    free(file);
+}
+
 static void test_damaged_index_is_found(void **state)
 {
     struct fixture *f = *state;
@@ -677,6 +704,7 @@ int main(void)
         TEST(test_damaged_older_file_stays_as_it_is),
         TEST(test_damaged_object_names_its_node),
         TEST(test_each_flipped_bit_of_an_object_is_found),
+        TEST(test_damaged_ids_are_found_wherever_they_stand),
         TEST(test_damaged_index_is_found),
         TEST(test_log_stays_short),
         TEST(test_missing_table_is_an_error),

@@ -263,7 +263,7 @@ static void test_failed_commit_leaves_no_trace(void **state)
     submit(&b, f, OP_PUT, 2);
     settle(f);
     assert_int_equal(b.r, 0);
-    assert_int_equal(b.saw, 0); /* the lost one is not in the overlay */
+    assert_int_equal(b.saw, 0);   /* the lost one is not in the overlay */
     assert_int_equal(b.index, 4); /* 2 and 3 belong to what failed: it may turn up after a crash */
 }
 
@@ -312,6 +312,86 @@ static void test_batches_keep_their_limits(void **state)
 
 /* one that did not fit into the batch saw its content: both fail */
 /* a hundred keys do not limit what changes one key, or nothing: their number does */
+/* --- writes of many nodes: garbage collection, deregistering in batches --- */
+
+struct many {
+    uint64_t first, n, index;
+    bool delete;
+    int done, r;
+};
+
+static int many_fn(struct txn *t, void *arg, struct err *e)
+{
+    struct many *m = arg;
+
+    (void)e;
+    for (uint64_t i = 0; i < m->n; i++) {
+        struct uuid key = make_node_key(m->first + i);
+
+        if (!m->delete)
+            txn_put_node(t, make_node_item(m->first + i, txn_index(t), 0));
+        else if (txn_node(t, &key))
+            txn_delete_node(t, &key);
+    }
+    return 0;
+}
+
+static void many_done(void *arg, int r, uint64_t index, const struct err *e)
+{
+    struct many *m = arg;
+
+    (void)e;
+    m->done++;
+    m->r = r;
+    m->index = index;
+}
+
+static void test_hundred_nodes_are_one_write_and_one_batch(void **state)
+{
+    struct fixture *f = *state;
+    struct many put[] = {
+        {.first = 0,   .n = 100},
+        {.first = 100, .n = 100},
+        {.first = 200, .n = 60 },
+        {.first = 260, .n = 40 }
+    };
+    struct many gone[] = {
+        {.first = 150, .n = 100, .delete = true},
+        {.first = 50,  .n = 100, .delete = true}
+    };
+    struct write between;
+
+    for (size_t i = 0; i < ARRAY_LEN(put); i++)
+        store_write(f->store, many_fn, many_done, &put[i]);
+    settle(f);
+    assert_int_equal(store_node_count(f->store), 300);
+    assert_int_equal(fake_disk_commits(f->disk), 3); /* the last two share one */
+    store_write(f->store, many_fn, many_done, &gone[0]);
+    submit(&between, f, OP_PUT, 170);
+    store_write(f->store, many_fn, many_done, &gone[1]);
+    settle(f);
+    assert_int_equal(store_node_count(f->store), 101);
+    assert_int_equal(between.saw, 0); /* deleted right before it */
+    assert_int_equal(published(f, 170), 6);
+    assert_int_equal(gone[1].index, 7);
+    assert_int_equal(fake_disk_max_changes(f->disk), PERSIST_BATCH_KEYS);
+    f->store = store_close(f->store);
+    open_store(f);
+    assert_int_equal(store_node_count(f->store), 101);
+}
+
+static void test_more_nodes_than_a_batch_holds_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct many m = {.n = 101};
+
+    store_write(f->store, many_fn, many_done, &m);
+    settle(f);
+    assert_int_equal(m.r, -E2BIG);
+    assert_int_equal(store_node_count(f->store), 0);
+    assert_int_equal(store_index(f->store), 0);
+}
+
 static void test_one_turn_runs_some_writes_only(void **state)
 {
     enum { N = 1000 };
@@ -580,6 +660,8 @@ int main(void)
         TEST(test_failed_commit_leaves_no_trace),
         TEST(test_health_is_told_once_per_change),
         TEST(test_batches_keep_their_limits),
+        TEST(test_hundred_nodes_are_one_write_and_one_batch),
+        TEST(test_more_nodes_than_a_batch_holds_are_refused),
         TEST(test_one_turn_runs_some_writes_only),
         TEST(test_carried_write_fails_with_its_batch),
         TEST(test_index_without_object_is_durable),
