@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/vec.h"
 
-enum { MAP_MIN = 32 * KIB };
+enum { MAP_MIN = 16 * KIB };
 
 static size_t live;
 

@@ -59,21 +59,123 @@ static int fill(struct node_item *it, const struct node *n, struct err *e)
     return 0;
 }
 
-int node_item_new(const void *packed, size_t n, struct node_item **ret, struct err *e)
+/* --- the same from where the values stand, without decoding the rest --- */
+
+enum row {
+    ROW_CREATE_INDEX,
+    ROW_DRAIN_STRATEGY,
+    ROW_ELIGIBILITY,
+    ROW_ID,
+    ROW_LAST_ALLOC_UPDATE_INDEX,
+    ROW_LAST_MISSED_HEARTBEAT_INDEX,
+    ROW_MODIFY_INDEX,
+    ROW_SECRET_ID,
+    ROW_STATUS,
+    ROW_STATUS_UPDATED_AT,
+    ROW_MAX,
+};
+
+/* where the rows stand in desc_node */
+static const size_t *rows(void)
+{
+    static const char *const names[ROW_MAX] = {
+        [ROW_CREATE_INDEX] = "CreateIndex",
+        [ROW_DRAIN_STRATEGY] = "DrainStrategy",
+        [ROW_ELIGIBILITY] = "SchedulingEligibility",
+        [ROW_ID] = "ID",
+        [ROW_LAST_ALLOC_UPDATE_INDEX] = "LastAllocUpdateIndex",
+        [ROW_LAST_MISSED_HEARTBEAT_INDEX] = "LastMissedHeartbeatIndex",
+        [ROW_MODIFY_INDEX] = "ModifyIndex",
+        [ROW_SECRET_ID] = "SecretID",
+        [ROW_STATUS] = "Status",
+        [ROW_STATUS_UPDATED_AT] = "StatusUpdatedAt",
+    };
+    static size_t at[ROW_MAX];
+
+    for (size_t i = 0; at[ROW_STATUS_UPDATED_AT] == 0 && i < ROW_MAX; i++)
+        at[i] = (size_t)(desc_find(&desc_node, names[i]) - desc_node.fields);
+    return at;
+}
+
+/* a value that mp_check() has seen; what is not there is nil */
+static struct mp_token token(struct mp_in value)
+{
+    struct mp_token t = {0};
+
+    if (!value.p || mp_next(&value, &t) < 0)
+        t.type = MP_NIL;
+    return t;
+}
+
+static uint64_t number(struct mp_in value)
+{
+    struct mp_token t = token(value);
+
+    return t.type == MP_INT ? t.u : 0;
+}
+
+/* a text of max bytes at most; false: longer, or with a NUL in it */
+static bool copy_text(struct mp_in value, char *ret, size_t max)
+{
+    struct mp_token t = token(value);
+    size_t n = t.type == MP_STR ? t.n : 0;
+
+    if (n > max || (n > 0 && memchr(t.p, 0, n)))
+        return false;
+    if (n > 0)
+        memcpy(ret, t.p, n);
+    ret[n] = 0;
+    return true;
+}
+
+/* false: whatever it is, the long way says it */
+static bool fill_packed(struct node_item *it, const void *packed, size_t n)
+{
+    struct mp_in values[DESC_ROWS_MAX];
+    char status[16], eligibility[16];
+    const size_t *at = rows();
+
+    if (mp_check(&desc_node, packed, n, values) < 0 ||
+        !copy_text(values[at[ROW_ID]], it->id, UUID_TEXT_LEN) ||
+        !copy_text(values[at[ROW_SECRET_ID]], it->secret_id, UUID_TEXT_LEN) ||
+        !copy_text(values[at[ROW_STATUS]], status, sizeof(status) - 1) ||
+        !copy_text(values[at[ROW_ELIGIBILITY]], eligibility, sizeof(eligibility) - 1) ||
+        uuid_parse(it->id, &it->key) < 0 || find_status(status, &it->status) < 0)
+        return false;
+    it->refs = 1;
+    it->create_index = number(values[at[ROW_CREATE_INDEX]]);
+    it->modify_index = number(values[at[ROW_MODIFY_INDEX]]);
+    it->status_updated_at = (int64_t)number(values[at[ROW_STATUS_UPDATED_AT]]);
+    it->last_missed_heartbeat_index = number(values[at[ROW_LAST_MISSED_HEARTBEAT_INDEX]]);
+    it->last_alloc_update_index = number(values[at[ROW_LAST_ALLOC_UPDATE_INDEX]]);
+    it->eligible = str_eq(eligibility, NODE_ELIGIBLE);
+    it->draining = token(values[at[ROW_DRAIN_STRATEGY]]).type != MP_NIL;
+    return true;
+}
+
+static int fill_decoded(struct node_item *it, const void *packed, size_t n, struct err *e)
 {
     _cleanup_(node_freep) struct node *node = node_new();
+    int r;
+
+    r = mp_decode(&desc_node, packed, n, node, e);
+    return r < 0 ? err_wrap(e, r, "node") : fill(it, node, e);
+}
+
+int node_item_new(const void *packed, size_t n, struct node_item **ret, struct err *e)
+{
     struct node_item head = {0}, *it;
     int r;
 
     if (n > NODE_PACKED_MAX)
         return err_set(e, -EMSGSIZE, "node: %zu bytes are more than the limit of %zu", n,
                        NODE_PACKED_MAX);
-    r = mp_decode(&desc_node, packed, n, node, e);
-    if (r < 0)
-        return err_wrap(e, r, "node");
-    r = fill(&head, node, e);
-    if (r < 0)
-        return r;
+    if (!fill_packed(&head, packed, n)) {
+        head = (struct node_item){0};
+        r = fill_decoded(&head, packed, n, e);
+        if (r < 0)
+            return r;
+    }
     it = try_alloc(sizeof(*it) + n);
     if (!it)
         return err_set(e, -ENOMEM, "out of memory");

@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "codec/js.h"
 #include "codec/mp.h"
+#include "model/stub.h"
 #include "tests/support/api_bed.h"
 #include "tests/support/wire_loop.h"
 
@@ -932,6 +933,147 @@ static void test_pretty_and_gzip_survive_the_waiting(void **state)
     assert_string_equal(answer_header(&a, "X-Test-Header"), "hello");
 }
 
+/* --- long lists: pages of 64 --- */
+
+enum { LONG = 200 };
+
+static void put_long(struct api_bed *b)
+{
+    for (unsigned i = 0; i < LONG; i++) {
+        _cleanup_free_ char *id = xasprintf("%08x-0000-0000-0000-000000000000", 0xc0000000 + i);
+
+        fake_view_put(&b->fake, id, "one of many");
+    }
+}
+
+/* the same list in every form */
+static void test_long_lists_are_the_same_in_every_form(void **state)
+{
+    static const struct {
+        const char *query, *headers;
+        int window; /* of zlib; 0 = plain */
+    } rows[] = {
+        {"",        "",                             0      },
+        {"",        "Accept-Encoding: gzip\r\n",    15 + 16},
+        {"",        "Accept-Encoding: deflate\r\n", -15    },
+        {"?pretty", "",                             0      },
+        {"?pretty", "Accept-Encoding: gzip\r\n",    15 + 16},
+    };
+    _cleanup_buf_ struct buf want = BUF_INIT(MIB), pretty = BUF_INIT(MIB);
+    struct api_bed *b = *state;
+
+    put_long(b);
+    buf_add_byte(&want, '[');
+    for (size_t i = 0; i < b->fake.n; i++) {
+        if (i > 0)
+            buf_add_byte(&want, ',');
+        assert_int_equal(stub_json(b->fake.v[i], false, false, &want, NULL), 0);
+    }
+    buf_add_byte(&want, ']');
+    js_pretty(&pretty, buf_str(&want), want.len);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) { /* made, then from what is kept */
+        _cleanup_free_ char *target = xasprintf("/v1/nodes%s", rows[i / 2].query);
+        _cleanup_buf_ struct buf text = BUF_INIT(MIB);
+        _cleanup_answer_ struct answer a;
+        const struct buf *expected = *rows[i / 2].query ? &pretty : &want;
+
+        api_bed_ask(b, "GET", target, rows[i / 2].headers, NULL, &a);
+        assert_int_equal(a.status, 200);
+        if (rows[i / 2].window)
+            inflate_body(&a, rows[i / 2].window, &text);
+        else
+            buf_add(&text, a.body, a.body_len);
+        assert_string_equal(buf_str(&text), buf_str(expected));
+    }
+}
+
+static size_t count_ids(const char *json)
+{
+    size_t n = 0;
+
+    while ((json = strstr(json, "\"ID\":\""))) {
+        json++;
+        n++;
+    }
+    return n;
+}
+
+static void test_long_lists_are_read_in_pieces(void **state)
+{
+    static const unsigned steps[] = {1, 7, 63, 64, 65, 128, 199, 200, 500};
+    _cleanup_answer_ struct answer all;
+    struct api_bed *b = *state;
+
+    put_long(b);
+    api_bed_get(b, "/v1/nodes?prefix=c0", &all);
+    assert_int_equal(count_ids(all.body), LONG);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        _cleanup_buf_ struct buf joined = BUF_INIT(MIB);
+        char token[64] = "";
+        size_t turns = 0;
+
+        do {
+            _cleanup_free_ char *target =
+                xasprintf("/v1/nodes?prefix=c0&per_page=%u&next_token=%s", steps[i], token);
+            _cleanup_answer_ struct answer a;
+
+            api_bed_get(b, target, &a);
+            assert_int_equal(a.status, 200);
+            assert_true(count_ids(a.body) == steps[i] ||
+                        !*str_or_empty(answer_header(&a, "X-Nomad-Nexttoken")));
+            buf_add_byte(&joined, turns++ == 0 ? '[' : ',');
+            buf_add(&joined, a.body + 1, a.body_len - 2);
+            (void)snprintf(token, sizeof(token), "%s",
+                           str_or_empty(answer_header(&a, "X-Nomad-Nexttoken")));
+        } while (*token);
+        buf_add_byte(&joined, ']');
+        assert_string_equal(buf_str(&joined), all.body);
+        assert_int_equal(turns, (LONG + steps[i] - 1) / steps[i]);
+    }
+}
+
+/* old texts that somebody holds are of all lists: the next reader is told to come later */
+static void test_texts_that_are_held_end_lists(void **state)
+{
+    struct api_bed *b = *state;
+    struct blob *held = blob_alloc(TEXTS_LIVE_MAX + MIB); /* never written to */
+    _cleanup_answer_ struct answer busy, one, well;
+
+    put_long(b);
+    assert_non_null(held);
+    api_bed_get(b, "/v1/nodes", &busy);
+    assert_int_equal(busy.status, 503);
+    assert_non_null(answer_header(&busy, "Retry-After"));
+    assert_non_null(strstr(busy.body, "slow readers of node lists"));
+    api_bed_get(b, "/v1/node/" ID_A, &one);
+    assert_int_equal(one.status, 200);
+    (void)blob_unref(held);
+    api_bed_get(b, "/v1/nodes", &well);
+    assert_int_equal(well.status, 200);
+}
+
+/* the connection outlives a long answer without its body */
+static void test_head_of_a_long_list(void **state)
+{
+    struct api_bed *b = *state;
+    _cleanup_close_ int fd = api_bed_dial(b);
+    _cleanup_answer_ struct answer get;
+
+    put_long(b);
+    api_bed_say(b, fd, "HEAD /v1/nodes HTTP/1.1\r\nHost: h\r\n\r\n");
+    turn_some(b->loop, 5);
+    while (api_bed_has_answer(b, fd)) {
+        char head[4096];
+
+        if (recv(fd, head, sizeof(head), 0) <= 0)
+            break;
+    }
+    start(b, fd, "/v1/node/" ID_A);
+    api_bed_hear(b, fd, &get);
+    assert_int_equal(get.status, 200);
+    assert_true(str_starts(get.body, "{"));
+}
+
 static void test_a_vanished_client_is_forgotten(void **state)
 {
     struct api_bed *b = *state;
@@ -1027,6 +1169,10 @@ int main(void)
         TIMED(test_deletion_wakes_with_404_and_the_tables_index),
         TIMED(test_a_node_that_comes_wakes_who_waits_for_it),
         TIMED(test_pretty_and_gzip_survive_the_waiting),
+        PLAIN(test_long_lists_are_the_same_in_every_form),
+        PLAIN(test_long_lists_are_read_in_pieces),
+        PLAIN(test_texts_that_are_held_end_lists),
+        PLAIN(test_head_of_a_long_list),
         TIMED(test_a_vanished_client_is_forgotten),
         TIMED(test_a_client_that_vanishes_as_it_is_woken),
         TIMED(test_many_readers_are_woken_by_one_change),
