@@ -145,8 +145,19 @@ static void on_expired(void *arg)
     query_run(c);
 }
 
+/* it was decoded, and may wait long */
+static void let_go_of_body(struct call *c)
+{
+    c->body = NULL;
+    c->body_len = 0;
+    if (c->sink->trim && !c->gone)
+        c->sink->trim(c->sink_arg);
+}
+
 static void query_wait(struct call *c)
 {
+    if (c->body)
+        let_go_of_body(c);
     if (!timer_armed(&c->timer)) {
         int64_t limit = c->q->max_query_time;
 

@@ -24,6 +24,8 @@ struct call_sink {
     /* NULL when it belongs to none */
     const struct uuid *(*bound)(void *arg);
     const char *(*peer)(void *arg);
+    /* the call waits, and its body is not needed any more; may be NULL */
+    void (*trim)(void *arg);
 };
 
 struct call;
@@ -39,9 +41,11 @@ struct call {
     const struct call_sink *sink;
     void *sink_arg;
     bool gone;           /* the peer is: the answer is dropped */
+    bool expired;        /* of a query: its time is up */
     bool may_drop;       /* an agent is asked: nothing has to go on when the peer is gone */
     void *request;       /* owned; struct of method->request */
-    const uint8_t *body; /* as it came; the sink keeps it until the answer */
+    const uint8_t *body; /* as it came; the sink keeps it until the answer; a query that waits lets
+                          * go of it */
     size_t body_len;
     /* inside request; NULL when it has no such group */
     const struct query_options *q;
@@ -53,7 +57,6 @@ struct call {
         struct call *take_c); /* instead of replying at once: makes the reply piece by piece */
     struct watch watch;
     struct timer timer;
-    bool expired;
 
     /* a write that waits */
     store_fn *write;

@@ -192,6 +192,11 @@ static const char *rpc_sink_peer(void *arg)
     return rpc_session_peer(((struct rpc_request *)arg)->session);
 }
 
+static void rpc_sink_trim(void *arg)
+{
+    rpc_request_trim(arg);
+}
+
 static const struct call_sink rpc_sink = {
     .reply = rpc_sink_reply,
     .fail = rpc_sink_fail,
@@ -199,6 +204,7 @@ static const struct call_sink rpc_sink = {
     .bind = rpc_sink_bind,
     .bound = rpc_sink_bound,
     .peer = rpc_sink_peer,
+    .trim = rpc_sink_trim,
 };
 
 static void on_gone(void *arg, struct rpc_request *q)

@@ -43,6 +43,8 @@ void rpc_fail(struct rpc_request *take_q, const char *text);
 /* the error reply, then closes the stream: unknown method, body that does not decode */
 void rpc_fail_close(struct rpc_request *take_q, const char *text);
 void rpc_drop(struct rpc_request *take_q); /* after on_gone */
+/* frees the body of a request that will wait: it is empty after that */
+void rpc_request_trim(struct rpc_request *q);
 
 /* --- sessions --- */
 

@@ -181,6 +181,17 @@ void rpc_drop(struct rpc_request *take_q)
     answer(take_q, NULL, NULL, 0, true);
 }
 
+void rpc_request_trim(struct rpc_request *q)
+{
+    struct request *r = container_of(q, struct request, q);
+
+    r->bytes = mem_free(r->bytes);
+    q->body = NULL;
+    q->body_len = 0;
+    if (r->serve)
+        count_bytes(r->serve);
+}
+
 /* what Go's net/rpc says when there is nobody to ask */
 static void refuse(struct rpc_request *q)
 {
