@@ -596,6 +596,28 @@ static void test_out_of_descriptors_pauses_and_goes_on(void **state)
     house_done(&h);
 }
 
+/* what was sent in time and not read in time: the delay is ours, once */
+static void test_a_first_byte_that_was_not_looked_at_counts(void **state)
+{
+    struct house h;
+    struct raw r;
+
+    (void)state;
+    house_open(&h, 0);
+    visit(&h, &r);
+    assert_int_equal(send(r.fd, "\6", 1, MSG_NOSIGNAL), 1);
+    clock_fake_advance(60 * NSEC_PER_SEC); /* as after a pause: timers come before sockets */
+    assert_int_equal(loop_run_due(h.l), 1);
+    turn_until(h.l, h.opened == 1);
+    raw_quiet(&r);
+    clock_fake_advance(2 * NSEC_PER_SEC);
+    (void)loop_run_due(h.l);
+    raw_quiet(&r);
+    assert_int_equal(rpc_listener_sessions(h.ln), 1);
+    raw_close(&r);
+    house_done(&h);
+}
+
 static void test_peers_are_counted_by_address(void **state)
 {
     struct peer *e[300], *x;
@@ -643,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_session_closed_by_its_user_is_forgotten),
         cmocka_unit_test(test_requests_are_told_when_the_listener_goes),
         cmocka_unit_test(test_out_of_descriptors_pauses_and_goes_on),
+        cmocka_unit_test(test_a_first_byte_that_was_not_looked_at_counts),
         cmocka_unit_test(test_peers_are_counted_by_address),
     };
 

@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "tests/support/http_raw.h"
 #include "tests/support/wire_loop.h"
+#include "wire/budget.h"
 #include "wire/conn.h"
 
 #define HOST "Host: h\r\n"
@@ -489,6 +490,101 @@ static void test_idle_connections_are_closed_without_a_word(void **state)
     clock_fake(false, 0, 0);
 }
 
+static void test_a_head_that_was_not_looked_at_in_time_counts(void **state)
+{
+    _cleanup_buf_ struct buf got = BUF_INIT(MIB);
+    struct bed *b = bed_with_fake_clock(state);
+    int fd = dial(b->address);
+
+    say(b->loop, fd, "GET /x HTTP/1.1\r\n");
+    turn_some(b->loop, 5);
+    assert_int_equal(send(fd, HOST "\r\n", strlen(HOST "\r\n"), MSG_NOSIGNAL), strlen(HOST) + 2);
+    pass(b, 60);
+    ask(b->loop, fd, "", 1, &got);
+    assert_has(&got, "HTTP/1.1 200 OK");
+    (void)fd_close(fd);
+    bed_free(b);
+    clock_fake(false, 0, 0);
+}
+
+/* large answers, and behind them a request that waits: all of it goes when nobody reads */
+static void test_readers_that_take_nothing_are_left(void **state)
+{
+    static const char *const behind[] = {"", "GET /wait HTTP/1.1\r\n" HOST "\r\n"};
+
+    for (size_t i = 0; i < ARRAY_LEN(behind); i++) {
+        struct bed *b = bed_with_fake_clock(state);
+        int fd = dial(b->address);
+
+        say(b->loop, fd, "GET /big/16777216 HTTP/1.1\r\n" HOST "\r\n");
+        say(b->loop, fd, behind[i]);
+        turn_until(b->loop, b->n_requests == 1);
+        turn_some(b->loop, 5);
+        pass(b, 370); /* 120 s and 256 for the bytes */
+        turn_some(b->loop, 5);
+        assert_int_equal(http_server_connections(b->server), 1);
+        assert_true(budget_held(BUDGET_OUT) > MIB);
+        pass(b, 10);
+        turn_some(b->loop, 5);
+        assert_int_equal(http_server_connections(b->server), 0);
+        assert_int_equal(budget_held(BUDGET_OUT), 0);
+        (void)fd_close(fd);
+        bed_free(b);
+        clock_fake(false, 0, 0);
+    }
+}
+
+static void test_answers_that_left_in_one_piece_have_their_time_too(void **state)
+{
+    struct bed *b = bed_with_fake_clock(state);
+    int fd = dial(b->address);
+
+    say(b->loop, fd, "GET /big/8000000 HTTP/1.1\r\n" HOST "\r\n");
+    turn_until(b->loop, b->n_requests == 1);
+    turn_some(b->loop, 5);
+    pass(b, 125); /* idle, but for what has not left */
+    pass(b, 110);
+    turn_some(b->loop, 5);
+    assert_int_equal(http_server_connections(b->server), 1);
+    pass(b, 10);
+    turn_some(b->loop, 5);
+    assert_int_equal(http_server_connections(b->server), 0);
+    (void)fd_close(fd);
+    bed_free(b);
+    clock_fake(false, 0, 0);
+}
+
+static void test_answers_and_bodies_beyond_the_budget_are_503(void **state)
+{
+    _cleanup_buf_ struct buf got = BUF_INIT(MIB);
+    struct bed *b = *state;
+    _cleanup_close_ int fd = dial(b->address), other = dial(b->address);
+    size_t out = 0, in = 0;
+
+    budget_limit(BUDGET_OUT, MIB);
+    budget_hold(BUDGET_OUT, &out, MIB);
+    ask(b->loop, fd, "GET /big/100000 HTTP/1.1\r\n" HOST "\r\n", 1, &got);
+    assert_has(&got, "HTTP/1.1 503 Service Unavailable\r\n");
+    assert_has(&got, "Retry-After: 1\r\n");
+    assert_has(&got, "the server is busy: too much waits in its connections");
+    ask(b->loop, fd, "GET /small HTTP/1.1\r\n" HOST "\r\n", 2, &got); /* the connection goes on */
+    assert_has(&got, "GET /small");
+    budget_hold(BUDGET_OUT, &out, 0);
+    budget_limit(BUDGET_OUT, 0);
+
+    buf_reset(&got);
+    budget_limit(BUDGET_IN, MIB);
+    budget_hold(BUDGET_IN, &in, MIB);
+    say(b->loop, other, "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nabc");
+    wait_closed(b->loop, other, &got);
+    assert_has(&got, "HTTP/1.1 503 Service Unavailable\r\n");
+    assert_has(&got, "Retry-After: 1\r\n");
+    ask(b->loop, fd, "GET /again HTTP/1.1\r\n" HOST "\r\n", 1, (buf_reset(&got), &got));
+    budget_hold(BUDGET_IN, &in, 0);
+    budget_limit(BUDGET_IN, 0);
+    assert_int_equal(budget_held(BUDGET_IN), 0);
+}
+
 static void test_a_waiting_request_has_no_timeout(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
@@ -675,6 +771,10 @@ int main(void)
         cmocka_unit_test(test_slow_heads_get_408),
         cmocka_unit_test(test_slow_bodies_get_408),
         cmocka_unit_test(test_idle_connections_are_closed_without_a_word),
+        cmocka_unit_test(test_a_head_that_was_not_looked_at_in_time_counts),
+        cmocka_unit_test(test_readers_that_take_nothing_are_left),
+        cmocka_unit_test(test_answers_that_left_in_one_piece_have_their_time_too),
+        WITH_BED(test_answers_and_bodies_beyond_the_budget_are_503),
         cmocka_unit_test(test_a_waiting_request_has_no_timeout),
         WITH_BED(test_a_vanished_peer_is_noticed_while_its_request_waits),
         WITH_BED(test_an_answer_for_nobody_is_dropped),
