@@ -184,6 +184,32 @@ class Rpc:
             raise RpcError(header['Error'])
         return reply
 
+    def call_all(self, calls):
+        """sends all (method, body) at once, each on a stream of its own; yields (number, reply or RpcError) as they come"""
+        data, streams = {}, {}
+        for i, (method, body) in enumerate(calls):
+            stream = self.open()
+            self.send(stream, method, body)
+            data[stream], streams[stream] = b'', i
+        while streams:
+            kind, flags, sid, length, payload = self.read_frame()
+            if kind == YAMUX_GOAWAY:
+                raise EOFError(f'go away {length}')
+            if sid not in streams:
+                continue
+            data[sid] += payload
+            try:
+                header, at = unpack(data[sid])
+                body, at = unpack(data[sid], at)
+            except Short:
+                if flags & (FIN | RST):
+                    raise EOFError('stream ended') from None
+                if payload:
+                    self.frame(YAMUX_WINDOW, 0, sid, length=len(payload))
+                continue
+            self.frame(YAMUX_WINDOW, FIN, sid)
+            yield streams.pop(sid), RpcError(header['Error']) if header['Error'] else body
+
 
 def fake_node(node_id, secret_id, **fields):
     """the smallest node that a server takes, with one attribute"""
