@@ -1,19 +1,19 @@
 #include "api/slow.h"
 
-#include <zlib.h>
+#include <errno.h>
 
 #include "api/cache.h"
 #include "api/gzip.h"
 #include "api/pages.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "codec/js.h"
 
 enum {
-    FIELDS_MIN = 64,      /* items to decode: 30 us each */
-    FIELDS_STEP = 16,     /* before the clock is looked at */
-    FORM_MIN = 256,       /* items to compress or to lay out: 10 us each */
-    ZIP_STEP = 128 * KIB, /* of a text that is there as a whole: 1 ms */
-    PAGES_MAX = 4,        /* pages to render and deflate: up to 600 us each */
+    FIELDS_MIN = 64,  /* items to decode: 30 us each */
+    FIELDS_STEP = 16, /* before the clock is looked at */
+    FORM_MIN = 256,   /* items to compress or to lay out: 10 us each */
+    PAGES_MAX = 4,    /* pages to render and deflate: up to 600 us each */
 };
 #define SLICE_NS (2 * NSEC_PER_MSEC)
 
@@ -27,8 +27,7 @@ struct job {
     size_t page;            /* pages ready, of a list that is joined */
     struct gzip *zip;       /* NULL: plain */
     struct buf zipped;
-    bool laid_out; /* pretty: the body is whole and in its last form but for zip */
-    size_t zip_at; /* of that, zipped */
+    unsigned depth; /* pretty: of the layout */
 };
 
 struct slow {
@@ -75,7 +74,7 @@ static int job_zip(struct job *j, bool last)
 {
     int r;
 
-    if (!j->zip || j->q.pretty)
+    if (!j->zip)
         return 0;
     r = gzip_add(j->zip, &j->zipped, j->r.body.p, j->r.body.len, last);
     buf_reset(&j->r.body);
@@ -91,55 +90,48 @@ static void take_zipped(struct job *j)
     j->r.coding = j->q.encoding == ENCODING_DEFLATE ? "deflate" : "gzip";
 }
 
-/* what was laid out as a whole is zipped piece by piece; 1 = complete */
-static int job_zip_more(struct job *j, struct err *e)
+/* appends the next items to the body, laid out when that was asked for */
+static int job_add(struct job *j, struct err *e)
 {
-    size_t n = MIN(j->r.body.len - j->zip_at, (size_t)ZIP_STEP);
-    bool last = j->zip_at + n == j->r.body.len;
+    _cleanup_buf_ struct buf part = BUF_INIT(HTTP_REPLY_MAX);
     int r;
 
-    if (!j->zip)
-        return 1;
-    r = gzip_add(j->zip, &j->zipped, j->r.body.p + j->zip_at, n, last);
-    if (r < 0)
-        return err_set(e, r, "the reply is too large");
-    j->zip_at += n;
-    if (last)
-        take_zipped(j);
-    return last;
+    if (!j->q.pretty)
+        return j->r.render_items(&j->r.body, &j->r.items, &j->at, FIELDS_STEP, &j->q, e);
+    r = j->r.render_items(&part, &j->r.items, &j->at, FIELDS_STEP, &j->q, e);
+    if (r < 0 || buf_ok(&part) < 0)
+        return r < 0 ? r : err_set(e, -EMSGSIZE, "the reply is too large");
+    js_pretty_part(&j->r.body, buf_str(&part), part.len, &j->depth);
+    if (j->at.n == j->r.items.n)
+        buf_add_byte(&j->r.body, '\n');
+    return 0;
 }
 
 /* 1 = the body is complete */
 static int job_render(struct job *j, struct err *e)
 {
-    struct node_list *items = &j->r.items;
     bool last;
     int r;
 
-    r = j->r.render_items(&j->r.body, items, &j->at, FIELDS_STEP, &j->q, e);
+    r = job_add(j, e);
     if (r < 0)
         return r;
-    last = j->at.n == items->n;
+    last = j->at.n == j->r.items.n;
     r = job_zip(j, last);
     if (r == 0)
         r = buf_ok(&j->r.body);
     if (r < 0)
         return err_set(e, r, "the reply is too large");
-    if (last && j->q.pretty) {
-        reply_lay_out(&j->r);
-        j->laid_out = true;
-        r = buf_ok(&j->r.body);
-        return r < 0 ? err_set(e, r, "the reply is too large") : 0;
-    }
-    if (last && j->zip)
+    if (!last)
+        return 0;
+    j->r.laid_out = j->q.pretty;
+    if (j->zip)
         take_zipped(j);
-    return last;
+    return 1;
 }
 
 static int job_step(struct job *j, struct err *e)
 {
-    if (j->laid_out)
-        return job_zip_more(j, e);
     if (!is_joined(j))
         return job_render(j, e);
     return pages_prepare(j->slow->shared->pages, &j->r.items, j->q.encoding == ENCODING_GZIP, 1,

@@ -38,6 +38,9 @@ int js_from_mp(struct buf *b, const void *p, size_t n) _must_check_;
 /* Re-indents compact JSON the way ?pretty does: four spaces, ": ", newline at the end.  Numbers and
  * strings are copied untouched. */
 void js_pretty(struct buf *out, const char *json, size_t n);
+/* the same piece by piece, each of whole values and punctuation; *depth is 0 at first.  The newline
+ * at the end is the caller's. */
+void js_pretty_part(struct buf *out, const char *json, size_t n, unsigned *depth);
 
 /* Decodes the first JSON value of the text, an object or null, into obj (zeroed or holding a
  * value); what stands behind it is ignored.  Keys are matched exactly, else without case; unknown

@@ -124,9 +124,8 @@ static size_t literal(const char *p, size_t n)
     return MIN(i + 1, n);
 }
 
-void js_pretty(struct buf *out, const char *json, size_t n)
+void js_pretty_part(struct buf *out, const char *json, size_t n, unsigned *depth)
 {
-    unsigned depth = 0;
     size_t len;
 
     for (size_t i = 0; i < n; i += len) {
@@ -145,17 +144,17 @@ void js_pretty(struct buf *out, const char *json, size_t n)
                 buf_add_byte(out, (uint8_t)json[i + 1]);
                 len = 2;
             } else {
-                new_line(out, ++depth);
+                new_line(out, ++*depth);
             }
             break;
         case '}':
         case ']':
-            new_line(out, depth > 0 ? --depth : 0);
+            new_line(out, *depth > 0 ? --*depth : 0);
             buf_add_byte(out, (uint8_t)c);
             break;
         case ',':
             buf_add_byte(out, ',');
-            new_line(out, depth);
+            new_line(out, *depth);
             break;
         case ':':
             buf_add(out, ": ", 2);
@@ -169,5 +168,12 @@ void js_pretty(struct buf *out, const char *json, size_t n)
             buf_add_byte(out, (uint8_t)c);
         }
     }
+}
+
+void js_pretty(struct buf *out, const char *json, size_t n)
+{
+    unsigned depth = 0;
+
+    js_pretty_part(out, json, n, &depth);
     buf_add_byte(out, '\n');
 }

@@ -38,7 +38,7 @@ static void listing_free(void *data)
 static void list_finish(struct call *c)
 {
     struct listing *g = c->data;
-    _cleanup_buf_ struct buf b = BUF_INIT(CONN_OUT_MAX);
+    _cleanup_buf_ struct buf b = BUF_INIT(RPC_BODY_MAX);
 
     mp_map(&b, 5);
     mp_str(&b, "Index");
@@ -118,7 +118,7 @@ void ep_node_list(struct call *c)
     }
     c->data = g = xnew0(struct listing);
     c->data_free = listing_free;
-    buf_init(&g->stubs, CONN_OUT_MAX);
+    buf_init(&g->stubs, RPC_BODY_MAX);
     if (!str_empty(c->q->prefix) &&
         uuid_index(c->q->prefix, true, &g->prefix, &g->prefix_bytes, &cause) < 0) {
         (void)err_set(&e, -EINVAL, TEXT_NODE_LOOKUP, cause.text);
