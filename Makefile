@@ -309,12 +309,14 @@ BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
 LIBDIR     ?= $(PREFIX)/lib
 LIBEXECDIR ?= $(PREFIX)/libexec
+SHAREDIR   ?= $(PREFIX)/share
 MANDIR     ?= $(PREFIX)/share/man
 DOCDIR     ?= $(PREFIX)/share/doc/picket
 UNITDIR    ?= $(LIBDIR)/systemd/system
 SYSCONFDIR ?= /etc
 UNITS      := picketd.service picket-server.service
 MANUALS    := $(patsubst docs/man/%.in,%,$(wildcard docs/man/*.in))
+PROFILES   := $(notdir $(wildcard sim/profiles/*.json))
 
 .PHONY: man
 man: all ## manual pages into $(B)/man
@@ -330,6 +332,8 @@ install: all man ## programs, units, manual pages, configuration that is not the
 	$(call put,755,$(B)/bin/picketd,$(SBINDIR)/picketd)
 	$(call put,755,$(B)/bin/picket-server,$(SBINDIR)/picket-server)
 	$(call put,755,$(B)/bin/picket-probe,$(LIBEXECDIR)/picket/picket-probe)
+	$(call put,755,$(B)/bin/picket-sim,$(SBINDIR)/picket-sim)
+	for p in $(PROFILES); do install -D -m 644 sim/profiles/$$p '$(DESTDIR)$(SHAREDIR)'/picket/profiles/$$p || exit 1; done
 	install -d '$(DESTDIR)$(UNITDIR)'
 	for u in $(UNITS); do sed 's|@SBINDIR@|$(SBINDIR)|; s|@LIBDIR@|$(LIBDIR)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' packaging/$$u.in \
 	    >'$(DESTDIR)$(UNITDIR)'/$$u && chmod 644 '$(DESTDIR)$(UNITDIR)'/$$u || exit 1; done
@@ -344,11 +348,12 @@ install: all man ## programs, units, manual pages, configuration that is not the
 
 uninstall: ## what install has put there; configuration and state stay
 	rm -f $(foreach f,$(BINDIR)/picket $(SBINDIR)/picketd $(SBINDIR)/picket-server $(LIBEXECDIR)/picket/picket-probe \
+	    $(SBINDIR)/picket-sim $(addprefix $(SHAREDIR)/picket/profiles/,$(PROFILES)) \
 	    $(addprefix $(UNITDIR)/,$(UNITS)) $(LIBDIR)/sysusers.d/picket-server.conf $(LIBDIR)/tmpfiles.d/picket-server.conf \
 	    $(LIBDIR)/picket/agent.d/10-agent.hcl $(LIBDIR)/picket/agent.d/20-beside-server.hcl \
 	    $(foreach m,$(MANUALS),$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m)) \
 	    $(addprefix $(DOCDIR)/,README.md CHANGELOG.md LICENSE),'$(DESTDIR)$(f)')
-	@rmdir $(foreach d,$(LIBDIR)/picket/agent.d $(LIBDIR)/picket $(LIBEXECDIR)/picket $(DOCDIR),'$(DESTDIR)$(d)') 2>/dev/null || true
+	@rmdir $(foreach d,$(LIBDIR)/picket/agent.d $(LIBDIR)/picket $(LIBEXECDIR)/picket $(SHAREDIR)/picket/profiles $(SHAREDIR)/picket $(DOCDIR),'$(DESTDIR)$(d)') 2>/dev/null || true
 	@echo 'kept: $(DESTDIR)$(SYSCONFDIR)/picket /var/lib/picketd /var/lib/picket-server'
 
 .PHONY: help

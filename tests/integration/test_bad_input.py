@@ -461,7 +461,7 @@ class Cli(ProgramCase):
         self.assertIn('kernel.name', json.dumps(json.loads(out)))
 
     def test_version(self):
-        for name in ('picket', 'picketd', 'picket-server', 'picket-probe'):
+        for name in ('picket', 'picketd', 'picket-server', 'picket-probe', 'picket-sim'):
             arg = 'version' if name == 'picket' else '-version'
             r = subprocess.run([os.path.join(BIN, name), arg], capture_output=True, text=True, check=False)
             self.assertEqual(r.returncode, 0, name)
