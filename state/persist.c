@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
+#include "base/str.h"
 #include "state/persist_lock.h"
 #include "state/persist_sqlite.h"
 
@@ -135,11 +137,24 @@ static int load_nodes(struct sqlite *s, const struct persist_load *l, struct err
         s->path, d.first, d.n - 1, n);
 }
 
-/* the trees that hold it all, which no checksum of ours covers: 0.4 s at 100,000 nodes */
+/* SQLite's report of damage as an error; a page that could not be read is none */
+static int damaged(const struct sqlite *s, const char *report, struct err *e)
+{
+    static const char unread[] = "error code=";
+    const char *code = strstr(report, unread), *line = strrchr(report, '\n');
+    uint64_t rc = 0;
+
+    if (code && parse_u64(code + strlen(unread), &rc) == 0 && (rc & 0xff) == SQLITE_IOERR)
+        return persist_failed(s, SQLITE_IOERR, "read", e);
+    return err_set(e, -EUCLEAN, "%s is corrupt (%s); " PERSIST_ADVICE, s->path,
+                   line ? line + 1 : report);
+}
+
+/* the trees that hold it all, which no checksum of ours covers */
 static int check_trees(const struct sqlite *s, struct err *e)
 {
     sqlite3_stmt *st = NULL;
-    const char *text = "";
+    const char *text = NULL;
     int r = 0, rc = sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL);
 
     if (rc == SQLITE_OK)
@@ -148,9 +163,8 @@ static int check_trees(const struct sqlite *s, struct err *e)
         text = (const char *)sqlite3_column_text(st, 0);
     if (rc != SQLITE_ROW)
         r = persist_failed(s, rc, "read", e);
-    else if (!text || strcmp(text, "ok") != 0)
-        r = err_set(e, -EUCLEAN, "%s is corrupt (%s); " PERSIST_ADVICE, s->path,
-                    text ? text : "no reason given");
+    else if (!str_eq(text, "ok"))
+        r = damaged(s, str_or_empty(text), e);
     (void)sqlite3_finalize(st);
     return r;
 }

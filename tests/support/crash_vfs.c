@@ -632,6 +632,18 @@ void crash_disk_power_lost(struct crash_disk *d)
     crash_disk_killed(d);
 }
 
+void crash_disk_put(struct crash_disk *d, const char *name, const void *p, size_t n)
+{
+    struct file *f;
+
+    (void)pthread_mutex_lock(&d->lock);
+    f = file_new(d, name);
+    f->linked = f->durable_linked = true;
+    file_write(f, p, n, 0);
+    file_synced(f);
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
 void crash_disk_hang(struct crash_disk *d, bool on)
 {
     (void)pthread_mutex_lock(&d->lock);

@@ -45,6 +45,9 @@ uint64_t crash_disk_ops(struct crash_disk *d); /* so far */
 void crash_disk_killed(struct crash_disk *d);
 void crash_disk_power_lost(struct crash_disk *d);
 
+/* a file that has always been there */
+void crash_disk_put(struct crash_disk *d, const char *name, const void *p, size_t n);
+
 /* syncs hang until it is off again */
 void crash_disk_hang(struct crash_disk *d, bool on);
 bool crash_disk_hangs(struct crash_disk *d); /* one does right now */
