@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/vec.h"
 #include "codec/mp.h"
+#include "state/nodes.h"
 #include "state/persist.h"
 #include "tests/support/crash_vfs.h"
 #include "tests/support/make_node.h"
@@ -59,6 +60,7 @@ struct world {
     size_t n_maybe;
     struct effect *effects; /* of writes that ran and are not decided */
     size_t n_effects;
+    struct ref next; /* what everything is being replaced by */
     persist_done *done;
     void *done_arg;
 
@@ -196,12 +198,18 @@ static void spy_commit(struct persist *p, const struct persist_batch *b, persist
     struct world *w = container_of(p, struct world, spy);
     size_t bytes = 0;
 
-    must(b->n_changes <= PERSIST_BATCH_KEYS);
+    must(b->replace || b->n_changes <= PERSIST_BATCH_KEYS);
     for (size_t i = 0; i < b->n_changes; i++)
         bytes += b->changes[i].n + UUID_TEXT_LEN;
-    must(b->n_changes <= 1 || bytes <= PERSIST_BATCH_BYTES);
+    must(b->n_changes <= 1 || b->replace || bytes <= PERSIST_BATCH_BYTES);
     must(b->index > w->acked.index);
-    ref_with_effects(w, b->index, vec_add(&w->maybe, &w->n_maybe));
+    if (b->replace) {
+        must(b->index > w->last_index);
+        w->next.index = w->next.nodes_index = w->last_index = b->index;
+        *vec_add(&w->maybe, &w->n_maybe) = w->next;
+    } else {
+        ref_with_effects(w, b->index, vec_add(&w->maybe, &w->n_maybe));
+    }
     w->done = done;
     w->done_arg = arg;
     w->real->ops->commit(w->real, b, spy_done, w);
@@ -421,6 +429,50 @@ static void group(struct world *w)
     reader_looks(w);
 }
 
+/* --- everything replaced, as a snapshot does --- */
+
+struct replacing {
+    bool done;
+    int r;
+};
+
+static void replaced(void *arg, int r, uint64_t index, struct nodes *take_old, const struct err *e)
+{
+    struct replacing *op = arg;
+
+    (void)index;
+    must(r == 0 || (r < 0 && e->text[0]));
+    (void)nodes_free(take_old);
+    op->done = true;
+    op->r = r;
+}
+
+static void replace(struct world *w)
+{
+    struct store_content c = {.nodes = nodes_new(), .n = below(w, 30)};
+    uint64_t first = below(w, 40);
+    struct replacing op = {0};
+
+    c.index = store_index(w->store) / 2 + below(w, store_index(w->store) + 10);
+    c.changes = xnew0_n(struct persist_change, c.n);
+    memset(&w->next, 0, sizeof(w->next));
+    for (uint64_t i = 0; i < c.n; i++) {
+        const struct node_item *it =
+            make_node_item(first + i, below(w, c.index + 1), (size_t)below(w, 400));
+
+        make_node_id(first + i, c.changes[i].id);
+        c.changes[i].table = TABLE_NODES;
+        c.changes[i].object = it->packed;
+        c.changes[i].n = it->packed_len;
+        w->next.object[first + i] = item_hash(it);
+        nodes_put(c.nodes, it);
+    }
+    store_replace(w->store, &c, replaced, &op);
+    while (!op.done)
+        must(loop_turn(w->loop, UINT64_MAX) == 0);
+    reader_looks(w);
+}
+
 /* --- a run --- */
 
 /* what becomes of a store whose disk has failed, or the process with it */
@@ -450,7 +502,10 @@ static uint64_t run(struct world *w, enum crash_fault fault, uint64_t at, size_t
     crash_disk_arm(w->disk, fault, at);
     reopen(w);
     for (size_t i = 0; i < groups; i++) {
-        group(w);
+        if (below(w, 8) == 0)
+            replace(w);
+        else
+            group(w);
         if (crash_disk_fired(w->disk)) {
             after_fault(w);
             if (below(w, 2) == 0)
@@ -599,15 +654,16 @@ static void test_faults_of_chance(void **state)
 
 int main(void)
 {
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dies_at_each_operation),
-        cmocka_unit_test(test_each_operation_fails_once),
-        cmocka_unit_test(test_each_operation_fails_from_then_on),
-        cmocka_unit_test(test_each_sync_fails_once),
-        cmocka_unit_test(test_each_sync_fails_from_then_on),
-        cmocka_unit_test(test_disk_is_full_from_each_operation_on),
-        cmocka_unit_test(test_faults_of_chance),
+        TEST(test_dies_at_each_operation),
+        TEST(test_each_operation_fails_once),
+        TEST(test_each_operation_fails_from_then_on),
+        TEST(test_each_sync_fails_once),
+        TEST(test_each_sync_fails_from_then_on),
+        TEST(test_disk_is_full_from_each_operation_on),
+        TEST(test_faults_of_chance),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
