@@ -8,9 +8,11 @@
 
 #include "agent/reload.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/args.h"
+#include "wire/budget.h"
 #include "wire/conn.h"
 
 #define LIBEXEC_PROBE "/usr/libexec/picket/picket-probe"
@@ -158,6 +160,8 @@ int main(int argc, char **argv)
     r = conf_start(argc, argv, CONF_CLIENT, &d.args, &d.conf, &report);
     if (r != CONF_START_RUN)
         return r == CONF_START_ANSWERED ? 0 : 1;
+    budget_limit(BUDGET_IN, AGENT_IN_MAX);
+    budget_limit(BUDGET_OUT, AGENT_OUT_MAX);
     set_up(&d, &report);
     conf_report_done(&report);
     r = run(&d);

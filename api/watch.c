@@ -1,15 +1,23 @@
 #include "api/watch.h"
 
+#include <malloc.h>
+
+#include "base/limits.h"
 #include "base/log.h"
+#include "wire/budget.h"
 #include "wire/fds.h"
 
 #define LOOK_NS (10 * NSEC_PER_SEC)
-enum { LOOKS_PER_LINE = 6 }; /* about slow callbacks */
+enum {
+    LOOKS_PER_LINE = 6, /* about slow callbacks */
+    GIVE_BACK_MIN = 32 * MIB,
+};
 
 struct watch {
     struct loop *loop;
     struct timer timer;
     uint64_t n_slow; /* told so far */
+    size_t high;     /* the most that was held since memory was given back */
     unsigned looks;
 };
 
@@ -34,11 +42,27 @@ static void say_slow(struct watch *w)
     w->n_slow = slow.n;
 }
 
+/* Bodies by the thousand leave holes all over the heap: once they are gone it is given back.  That
+ * takes some milliseconds, after a flood only. */
+static void give_back(struct watch *w)
+{
+    size_t held = budget_held(BUDGET_IN) + budget_held(BUDGET_OUT);
+    size_t high = budget_take_high();
+
+    w->high = MAX(w->high, high);
+    if (w->high < GIVE_BACK_MIN || held > w->high / 4)
+        return;
+    (void)malloc_trim(0);
+    log_debug("memory of many requests given back", KI("most_bytes", w->high));
+    w->high = 0;
+}
+
 static void on_timer(void *arg)
 {
     struct watch *w = arg;
 
     fds_check();
+    give_back(w);
     if (++w->looks % LOOKS_PER_LINE == 0)
         say_slow(w);
     timer_set(&w->timer, LOOK_NS);

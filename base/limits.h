@@ -41,6 +41,8 @@ enum {
 /* all connections of the process together (wire/budget.h, wire/pace.h, wire/fds.h) */
 #define PEERS_IN_MAX   ((size_t)512 * MIB)  /* bodies that are arriving or wait for an answer */
 #define PEERS_OUT_MAX  ((size_t)1024 * MIB) /* answers that have not left; ten of 100,000 nodes */
+#define AGENT_IN_MAX   ((size_t)64 * MIB)   /* the same of an agent, whose API a few people ask ... */
+#define AGENT_OUT_MAX  ((size_t)256 * MIB)  /* ... for lists of 100,000 nodes, too */
 #define PEERS_SMALL    ((size_t)64 * KIB)   /* up to this a body may use the last quarter of both */
 #define PACE_SEC       120                  /* what is sent or received may take so long ... */
 #define PACE_BYTES     ((size_t)64 * KIB)   /* ... and a second for so many bytes */

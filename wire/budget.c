@@ -10,6 +10,8 @@ static struct {
     [BUDGET_OUT] = {.max = PEERS_OUT_MAX},
 };
 
+static size_t high;
+
 void budget_limit(enum budget_side side, size_t max)
 {
     static const size_t usual[] = {[BUDGET_IN] = PEERS_IN_MAX, [BUDGET_OUT] = PEERS_OUT_MAX};
@@ -35,11 +37,20 @@ void budget_hold(enum budget_side side, size_t *counted, size_t now)
 {
     sides[side].held += now - *counted;
     *counted = now;
+    high = MAX(high, sides[BUDGET_IN].held + sides[BUDGET_OUT].held);
 }
 
 size_t budget_held(enum budget_side side)
 {
     return sides[side].held;
+}
+
+size_t budget_take_high(void)
+{
+    size_t was = high;
+
+    high = sides[BUDGET_IN].held + sides[BUDGET_OUT].held;
+    return was;
 }
 
 uint64_t budget_refused(enum budget_side side)

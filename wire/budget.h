@@ -23,6 +23,7 @@ bool budget_allows(enum budget_side side, size_t counted, size_t n) _must_check_
 /* *counted is the holder's part of the sum so far (0 at first), now what it holds from here on */
 void budget_hold(enum budget_side side, size_t *counted, size_t now);
 size_t budget_held(enum budget_side side);
+size_t budget_take_high(void); /* the most that both sides held since the last time it was asked */
 uint64_t budget_refused(enum budget_side side); /* since the start */
 /* other ceilings than the usual ones (0 = the usual): small programs, tests */
 void budget_limit(enum budget_side side, size_t max);

@@ -212,7 +212,7 @@ class Memory(AbuseCase):
     def test_half_sent_requests_do_not_take_the_machine(self):
         n, mib = (1000 if FULL else 40), 14
         srv = self.server().start(prefix=('prlimit', f'--nofile={n + 400}')).wait()
-        with self.unharmed(srv, mib=200):
+        with self.unharmed(srv, mib=40):
             held, high, told = [], 0, 0
             for i in range(n):
                 r = from_address(srv.rpc, address(i))

@@ -35,8 +35,11 @@ static void test_the_budget_keeps_a_quarter_for_small_ones(void **state)
     assert_true(budget_allows(BUDGET_IN, b, b)); /* who wants no more is not refused */
     assert_int_equal(budget_refused(BUDGET_IN), refused + 3);
     assert_int_equal(budget_held(BUDGET_OUT), 0); /* the other side is another */
+    assert_true(budget_take_high() >= MIB);
     budget_hold(BUDGET_IN, &a, 0);
     budget_hold(BUDGET_IN, &b, 0);
+    assert_int_equal(budget_take_high(), MIB); /* it began with what was held then */
+    assert_int_equal(budget_take_high(), 0);
     assert_int_equal(budget_held(BUDGET_IN), 0);
     budget_limit(BUDGET_IN, 0);
 }
