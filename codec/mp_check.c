@@ -54,7 +54,7 @@ static int charge_items(struct check *c, size_t n, size_t size)
 
 static int check_map(struct check *c, const struct field *f, const struct mp_token *map)
 {
-    struct mp_token t;
+    struct mp_token t = {0};
     int r;
 
     if (map->type != MP_MAP)
@@ -62,10 +62,10 @@ static int check_map(struct check *c, const struct field *f, const struct mp_tok
     r = charge_items(c, map->n, sizeof(struct strpair));
     for (size_t i = 0; r == 0 && i < map->n; i++) {
         r = check_key(c);
-        if (r == 0)
-            r = next(c, &t);
         if (r < 0)
             return r;
+        if (next(c, &t) < 0)
+            return -EBADMSG;
         if (f->type == FT_I64MAP)
             r = t.type == MP_NIL ? 0 : check_int(&t, true);
         else

@@ -137,7 +137,7 @@ static void move_slots(struct page *dst, unsigned to, const struct page *src, un
                        unsigned n)
 {
     memmove(dst->keys + to, src->keys + from, n * sizeof(src->keys[0]));
-    memmove(dst->items + to, src->items + from, n * sizeof(src->items[0]));
+    memmove(dst->items + to, src->items + from, n * sizeof(void *));
     memmove(dst->status + to, src->status + from, n * sizeof(src->status[0]));
     memmove(dst->at + to, src->at + from, n * sizeof(src->at[0]));
     memmove(dst->len + to, src->len + from, n * sizeof(src->len[0]));
@@ -222,7 +222,7 @@ static int render_stale(const struct page *p, struct buf *b, uint32_t len[PAGE_I
 int page_render(struct page *p, struct err *e)
 {
     _cleanup_buf_ struct buf fresh = BUF_INIT(HTTP_REPLY_MAX);
-    uint32_t len[PAGE_ITEMS];
+    uint32_t len[PAGE_ITEMS] = {0};
     size_t total = 0, at = 0, taken = 0;
     struct blob *text;
     int r;
