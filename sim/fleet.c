@@ -1,184 +1,11 @@
 #include "sim/fleet.h"
 
 #include <errno.h>
-#include <string.h>
 
-#include "base/limits.h"
 #include "base/rand.h"
-#include "base/vec.h"
+#include "sim/fleet_priv.h"
 
-enum {
-    TICK_MS = 10,
-    SLICE_MS = 3, /* of one tick: connections have to be served too */
-    RATE_MS = 100,
-};
-
-/* what a wave does to each of its agents */
-enum deed {
-    DEED_START,
-    DEED_LEAVE,
-    DEED_KILL,
-    DEED_RESTART,
-    DEED_CUT,
-    DEED_UNCUT,
-    DEED_PART,
-    DEED_HEAL
-};
-
-struct wave {
-    struct list link;
-    enum deed deed;
-    uint64_t *numbers; /* owned */
-    size_t n, done;
-    uint64_t start_ns, over_ns;
-    uint64_t back_ns;  /* when what was done is undone; 0 = never */
-    uint64_t every_ns; /* flap: and done again */
-    uint64_t end_ns;   /* flap: undone for good; 0 = never */
-};
-
-struct fleet {
-    struct fleet_opts o;
-    struct sim_agent **agents; /* by number; NULL = has left */
-    size_t n_numbers, n_agents;
-    struct list waves;
-    struct timer tick, rates;
-    double churn, churn_owed; /* agents per ns; of a fleet of n when it is a part */
-    bool churn_is_part;
-    uint64_t churn_end_ns, rated_ns;
-    double events_owed, changes_owed;
-};
-
-/* --- waves --- */
-
-static void undo_later(struct wave *w)
-{
-    static const enum deed opposite[] = {
-        [DEED_KILL] = DEED_START,
-        [DEED_CUT] = DEED_UNCUT,
-        [DEED_UNCUT] = DEED_CUT,
-        [DEED_PART] = DEED_HEAL,
-    };
-
-    w->deed = opposite[w->deed];
-    w->done = 0;
-    w->start_ns = w->back_ns;
-    w->back_ns = w->every_ns ? w->start_ns + w->every_ns : 0;
-}
-
-static void wave_free(struct wave *w)
-{
-    list_remove(&w->link);
-    free(w->numbers);
-    free(w);
-}
-
-static void leave(struct fleet *f, uint64_t number)
-{
-    sim_agent_leave(f->agents[number]);
-    f->agents[number] = sim_agent_free(f->agents[number]);
-    f->n_agents--;
-}
-
-static void reach(struct fleet *f, enum deed deed, uint64_t number)
-{
-    struct sim_agent *a = f->agents[number];
-
-    if (!a)
-        return;
-    switch (deed) {
-    case DEED_START:
-        sim_agent_start(a);
-        break;
-    case DEED_LEAVE:
-        leave(f, number);
-        break;
-    case DEED_KILL:
-        sim_agent_kill(a);
-        break;
-    case DEED_RESTART:
-        sim_agent_kill(a);
-        sim_agent_start(a);
-        break;
-    case DEED_CUT:
-        sim_agent_cut(a);
-        break;
-    case DEED_UNCUT:
-        sim_agent_uncut(a);
-        break;
-    case DEED_PART:
-        sim_agent_part(a);
-        break;
-    case DEED_HEAL:
-        sim_agent_heal(a);
-        break;
-    }
-}
-
-/* how many it should have reached by now */
-static size_t wave_due(const struct wave *w, uint64_t now)
-{
-    if (now < w->start_ns)
-        return 0;
-    if (now - w->start_ns >= w->over_ns)
-        return w->n;
-    return (size_t)((double)w->n * (double)(now - w->start_ns) / (double)w->over_ns);
-}
-
-/* true when there is more to do later */
-static bool wave_move(struct fleet *f, struct wave *w, uint64_t until)
-{
-    uint64_t now = clock_boot_ns();
-    size_t due;
-
-    if (w->end_ns && now >= w->end_ns) { /* flapping is over: up again */
-        w->end_ns = w->every_ns = w->back_ns = 0;
-        w->deed = DEED_UNCUT;
-        w->done = 0;
-        w->start_ns = now;
-    }
-    due = wave_due(w, now);
-    while (w->done < due && clock_boot_ns() < until)
-        reach(f, w->deed, w->numbers[w->done++]);
-    if (w->done < w->n)
-        return true;
-    if (w->back_ns)
-        undo_later(w);
-    return w->done < w->n;
-}
-
-static void on_tick(void *arg)
-{
-    struct fleet *f = arg;
-    uint64_t until = clock_boot_ns() + SLICE_MS * NSEC_PER_MSEC;
-
-    list_for_each (w, &f->waves, struct wave, link)
-        if (!wave_move(f, w, until))
-            wave_free(w);
-    if (!list_empty(&f->waves))
-        timer_set(&f->tick, TICK_MS * NSEC_PER_MSEC);
-}
-
-static struct wave *wave_add(struct fleet *f, enum deed deed, size_t n, const struct step *s)
-{
-    struct wave *w = xnew0(struct wave);
-
-    w->deed = deed;
-    w->numbers = xnew0_n(uint64_t, n);
-    w->start_ns = clock_boot_ns();
-    if (s) {
-        w->over_ns = s->over_ns;
-        w->every_ns = s->every_ns;
-        if (s->for_ns && !s->every_ns)
-            w->back_ns = w->start_ns + s->for_ns;
-        if (s->every_ns)
-            w->back_ns = w->start_ns + s->every_ns;
-        if (s->for_ns && s->every_ns)
-            w->end_ns = w->start_ns + s->for_ns;
-    }
-    list_append(&f->waves, &w->link);
-    timer_set(&f->tick, 0);
-    return w;
-}
+enum { RATE_MS = 100 };
 
 /* --- choosing --- */
 
@@ -221,7 +48,7 @@ static void choose(struct fleet *f, enum deed deed, const struct step *s)
         all[k] = all[i];
         all[i] = number;
     }
-    w = wave_add(f, deed, 0, s);
+    w = sim_wave_add(f, deed, 0, s);
     free(w->numbers);
     w->numbers = all;
     w->n = take;
@@ -229,13 +56,14 @@ static void choose(struct fleet *f, enum deed deed, const struct step *s)
 
 static void join(struct fleet *f, size_t n, const struct step *s)
 {
-    struct wave *w = wave_add(f, DEED_START, n, s);
+    struct wave *w = sim_wave_add(f, DEED_START, n, s);
 
+    f->agents = xrealloc(f->agents, f->n_numbers + n, sizeof(struct sim_agent *));
     for (size_t i = 0; i < n; i++) {
         uint64_t number = f->n_numbers;
         struct profile *p = profile_mix_pick(f->o.mix, f->o.common->seed, number);
 
-        *vec_add(&f->agents, &f->n_numbers) = sim_agent_new(f->o.common, number, p);
+        f->agents[f->n_numbers++] = sim_agent_new(f->o.common, number, p);
         w->numbers[w->n++] = number;
     }
     f->n_agents += n;
@@ -307,7 +135,7 @@ static void steady(struct fleet *f)
     f->churn = 0;
     list_for_each (w, &f->waves, struct wave, link)
         if (w->every_ns)
-            w->end_ns = 1; /* long ago: on_tick() brings them up */
+            w->end_ns = 1; /* long ago: waves.c brings them up */
     timer_set(&f->tick, 0);
 }
 
@@ -372,7 +200,7 @@ struct fleet *fleet_new(const struct fleet_opts *o)
 
     f->o = *o;
     list_init(&f->waves);
-    timer_init(o->common->loop, &f->tick, "waves", on_tick, f);
+    timer_init(o->common->loop, &f->tick, "waves", sim_waves_move, f);
     timer_init(o->common->loop, &f->rates, "rates", on_rates, f);
     f->rated_ns = clock_boot_ns();
     timer_set(&f->rates, RATE_MS * NSEC_PER_MSEC);
@@ -386,7 +214,7 @@ struct fleet *fleet_free(struct fleet *f)
     timer_stop(&f->tick);
     timer_stop(&f->rates);
     list_for_each (w, &f->waves, struct wave, link)
-        wave_free(w);
+        sim_wave_free(w);
     for (size_t i = 0; i < f->n_numbers; i++)
         (void)sim_agent_free(f->agents[i]);
     free(f->agents);

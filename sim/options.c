@@ -182,8 +182,8 @@ char *sim_options_usage(void)
     buf_add_str(&b, "Usage: picket-sim [options]\n"
                     "       picket-sim profile FILE|-\n\n"
                     "  A fleet of simulated agents for any server that speaks Nomad's\n"
-                    "  protocol, or a profile from the JSON of a node (nomad node status\n"
-                    "  -json ID).\n\n"
+                    "  protocol, or a profile from the JSON of a node, which\n"
+                    "  \"nomad node status -json ID\" prints.\n\n"
                     "Options:\n");
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         const struct option *o = &options[i];

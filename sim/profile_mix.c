@@ -9,7 +9,6 @@
 #include "base/limits.h"
 #include "base/parse.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "sim/profile.h"
 
 /* Which profiles there are, and how often each is taken. */
@@ -55,7 +54,6 @@ static int add_one(struct profile_mix *m, const char *folder, const char *text, 
     const char *eq = strrchr(text, '=');
     _cleanup_free_ char *name = eq ? xstrndup(text, (size_t)(eq - text)) : xstrdup(text);
     struct profile *p = NULL;
-    size_t n = m->n;
     uint64_t weight = 1;
     int r;
 
@@ -69,8 +67,8 @@ static int add_one(struct profile_mix *m, const char *folder, const char *text, 
         return unknown_profile(folder, name, e);
     if (r < 0)
         return r;
-    *vec_add(&m->weights, &n) = (unsigned)weight;
-    *vec_add(&m->profiles, &m->n) = p;
+    m->weights[m->n] = (unsigned)weight;
+    m->profiles[m->n++] = p;
     m->total += (unsigned)weight;
     return 0;
 }
@@ -91,6 +89,8 @@ int profile_mix_load(const char *folder, const char *text, struct profile_mix *r
                     text     ? text
                     : folder ? folder
                              : "any folder (-profiles)");
+    m.profiles = xnew0_n(struct profile *, SIM_PROFILES_MAX);
+    m.weights = xnew0_n(unsigned, SIM_PROFILES_MAX);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = add_one(&m, folder, names[i], e);
     strv_done(&names, &n);

@@ -10,7 +10,6 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "codec/js.h"
 #include "codec/ops.h"
 #include "model/attrs.h"

@@ -80,7 +80,8 @@ static const struct server_list *keep(struct sim_servers *s, struct server_list 
             return s->lists[i];
     if (s->n >= LISTS_MAX)
         return NULL;
-    *vec_add(&s->lists, &s->n) = *take;
+    s->lists = xrealloc(s->lists, s->n + 1, sizeof(struct server_list *));
+    s->lists[s->n++] = *take;
     return steal_ptr(take);
 }
 
