@@ -38,6 +38,11 @@ handler agent_monitor;
 handler agent_profile;
 /* h_metrics.c */
 handler metrics_read;
+/* h_operator.c */
+handler operator_snapshot_save;
+handler operator_snapshot_restore;
+handler system_gc;
+handler system_reconcile;
 /* h_reload.c */
 handler configuration_reload;
 /* h_ui.c: what Nomad's web interface would be at */

@@ -47,6 +47,11 @@ const struct route routes[] = {
     {M_GET,   "/v1/client/metadata",        client_metadata_read, ROUTE_REGION, ACL_NODE_READ, "NodeMeta.Read"},
     {M_POST,  "/v1/client/metadata",        client_metadata_apply, ROUTE_REGION | ROUTE_BODY, ACL_NODE_WRITE, "NodeMeta.Apply"},
 
+    {M_GET,   "/v1/operator/snapshot",      operator_snapshot_save, ROUTE_REGION, ACL_MANAGEMENT, NULL},
+    {M_WRITE, "/v1/operator/snapshot",      operator_snapshot_restore, ROUTE_REGION | ROUTE_UPLOAD, ACL_MANAGEMENT, NULL},
+    {M_WRITE, "/v1/system/gc",              system_gc,         ROUTE_REGION, ACL_MANAGEMENT,  "System.GarbageCollect"},
+    {M_WRITE, "/v1/system/reconcile/summaries", system_reconcile, ROUTE_REGION, ACL_MANAGEMENT, "System.ReconcileJobSummaries"},
+
 #define MISSING(methods_, pattern_, what) {.methods = (methods_), .pattern = (pattern_), .missing = (what)}
     MISSING(M_GET | M_WRITE, "/v1/node/pools", "node pools"),
     MISSING(M_GET | M_WRITE | M_DELETE, "/v1/node/pool/*", "node pools"),
@@ -87,8 +92,6 @@ const struct route routes[] = {
     MISSING(M_ANY, "/v1/volumes/*", "volumes"),
     MISSING(M_ANY, "/v1/volume/*", "volumes"),
     MISSING(M_ANY, "/v1/operator/*", "operator endpoints"),
-    MISSING(M_WRITE, "/v1/system/gc", "garbage collection"),
-    MISSING(M_WRITE, "/v1/system/reconcile/summaries", "job summaries"),
     MISSING(M_ANY, "/v1/acl/*", "access control"),
     MISSING(M_ANY, "/v1/quotas", "quotas"),
     MISSING(M_ANY, "/v1/quota/*", "quotas"),

@@ -25,6 +25,7 @@ enum route_flags {
     ROUTE_BODY = 1 << 5,        /* the handler reads the body (ask.body) */
     ROUTE_LOCAL_ROOT =
         1 << 6,         /* only over the unix socket, and only for uid 0 or the daemon's own */
+    ROUTE_UPLOAD = 1 << 8, /* the view takes the body in pieces (wire/http1.h) */
     ROUTE_LOG = 1 << 7, /* log_level, log_json, plain; not a node and a server at once */
 };
 
@@ -35,6 +36,7 @@ enum route_acl {
     ACL_NODE_WRITE,
     ACL_AGENT_READ,
     ACL_AGENT_WRITE,
+    ACL_MANAGEMENT,
 };
 
 /* Pure: asks the view, fills the reply.  Negative errno: e has the text and perhaps the status. */

@@ -12,6 +12,7 @@
 #include "api/cache.h"
 #include "api/dispatch.h"
 #include "api/pages.h"
+#include "api/router.h"
 #include "api/routes.h"
 #include "api/slow.h"
 #include "api/watch.h"
@@ -208,6 +209,15 @@ static void audit(const struct api *a, const struct http_request *hq, int status
         write_line(&w);
 }
 
+static bool is_upload(const char *method, const char *path)
+{
+    _cleanup_(router_match_done) struct router_match m = {0};
+    struct err e;
+
+    return router_find(method, path, "", &m, &e) == ROUTER_FOUND &&
+           (m.route->flags & ROUTE_UPLOAD) && m.route->handler;
+}
+
 static void on_request(void *arg, struct http_exchange *x, const struct http_request *hq)
 {
     struct ask q = {.encoding = (uint8_t)ask_encoding(hq)};
@@ -247,6 +257,7 @@ int api_listen(struct api *a, int take_fd, struct err *e)
 {
     struct http_server_opts o = {
         .handler = on_request,
+        .is_upload = is_upload,
         .arg = a,
         .max_per_client = a->opts.max_conns_per_client,
     };

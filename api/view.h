@@ -76,6 +76,9 @@ struct view_ops {
     int (*call)(void *impl, const struct method *m, const void *request, void *ret_reply,
                 struct view_meta *meta, struct err *e);
 
+    /* A method about the state as a whole (System.*), begun at once; NULL: through call(). */
+    int (*system)(void *impl, const struct method *m, struct err *e);
+
     const char *(*region)(void *impl);
     /* "ip:port" of the leader's RPC, or NULL; borrowed */
     int (*leader)(void *impl, const char **ret, struct err *e);
@@ -100,6 +103,10 @@ struct view_ops {
     /* Replaces the servers this agent uses, which peers() lists; "host[:port]" each.  NULL on the
      * server. */
     int (*set_servers)(void *impl, const char *const *v, size_t n, struct err *e);
+    /* The whole state as a file, and what replaces it by one: the latter gets a request whose body
+     * is taken in pieces (http_upload_start).  NULL where there is no state. */
+    int (*snapshot)(void *impl, struct view_stream *ret, struct err *e);
+    int (*restore)(void *impl, struct view_stream *ret, struct err *e);
     /* Reads the configuration again; appends JSON and returns the HTTP status, or -EINPROGRESS.
      * NULL on the server. */
     int (*reload)(void *impl, struct buf *ret);

@@ -75,6 +75,7 @@ struct conf {
         bool enabled;
         char *data_dir; /* default data_dir/server */
         int64_t heartbeat_grace, min_heartbeat_ttl, failover_heartbeat_ttl;
+        int64_t node_gc_threshold;
         double max_heartbeats_per_second; /* picket-server's default 1000 (decision 13) */
     } server;
 

@@ -204,7 +204,7 @@ const struct conf_key conf_keys[] = {
     {"server.failover_heartbeat_ttl", AS_DUR(server.failover_heartbeat_ttl), S, USE, "5m", "1.2", NULL, "grace for all nodes after a start"},
     {"server.num_schedulers", NO(K_INTP), S, WARN, NULL, NULL, NULL, "scheduler workers", "nothing is scheduled by this release"},
     {"server.enabled_schedulers", NO(K_LIST), S, WARN, NULL, NULL, NULL, "kinds of jobs scheduled", "nothing is scheduled by this release", KEY_APPEND},
-    {"server.node_gc_threshold", NO(K_DUR), S, WARN, "24h", NULL, NULL, "age at which down nodes are forgotten", LATER},
+    {"server.node_gc_threshold", AS_DUR(server.node_gc_threshold), S, USE, "24h", NULL, NULL, "age at which down nodes are forgotten", .flags = KEY_HUP},
     {"server.job_gc_interval", NO(K_DUR), S, WARN, "5m", NULL, NULL, "time between job collections", LATER},
     {"server.job_gc_threshold", NO(K_DUR), S, WARN, "4h", NULL, NULL, "age at which dead jobs are forgotten", LATER},
     {"server.eval_gc_threshold", NO(K_DUR), S, WARN, "1h", NULL, NULL, "age at which evaluations are forgotten", LATER},

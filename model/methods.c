@@ -42,6 +42,8 @@ const struct method methods[M_MAX] = {
     {M_STATUS_PEERS, "Status.Peers", &desc_generic_request, NULL, METHOD_NO_REGION},
     {M_STATUS_PING, "Status.Ping", &desc_generic_request, NULL, METHOD_NO_REGION},
     {M_STATUS_VERSION, "Status.Version", &desc_generic_request, &desc_version_response, METHOD_NO_REGION},
+    {M_SYSTEM_GC, "System.GarbageCollect", &desc_generic_request, &desc_write_meta, METHOD_WRITE},
+    {M_SYSTEM_RECONCILE, "System.ReconcileJobSummaries", &desc_generic_request, &desc_write_meta, METHOD_WRITE},
 };
 /* clang-format on */
 

@@ -34,6 +34,8 @@ enum method_id {
     M_STATUS_PEERS,
     M_STATUS_PING,
     M_STATUS_VERSION,
+    M_SYSTEM_GC,
+    M_SYSTEM_RECONCILE,
     M_MAX,
 };
 

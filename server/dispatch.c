@@ -27,6 +27,8 @@ static endpoint *const endpoints[M_MAX] = {
     [M_STATUS_PEERS] = ep_status_peers,
     [M_STATUS_PING] = ep_status_ping,
     [M_STATUS_VERSION] = ep_status_version,
+    [M_SYSTEM_GC] = ep_system_gc,
+    [M_SYSTEM_RECONCILE] = ep_system_reconcile,
 };
 
 /* --- which endpoint --- */

@@ -14,3 +14,4 @@ endpoint ep_node_get_client_allocs, ep_node_get_node, ep_node_get_allocs, ep_nod
 endpoint ep_alloc_get_allocs;
 endpoint ep_status_ping, ep_status_leader, ep_status_peers, ep_status_version, ep_status_members,
     ep_status_has_node_conn, ep_region_list;
+endpoint ep_system_gc, ep_system_reconcile;

@@ -10,6 +10,8 @@
 #include "server/back_stream.h"
 #include "server/call.h"
 #include "server/dispatch.h"
+#include "server/gc.h"
+#include "server/snapshot.h"
 #include "server/view.h"
 #include "wire/conn.h"
 
@@ -144,6 +146,9 @@ int server_new(const struct server_opts *o, struct server **ret, struct err *e)
         return r;
     }
     start_beats(s);
+    s->gc = gc_new(s);
+    if (!o->take_persist)
+        s->snapshots = snapshots_new(s, o->writer, o->conf->server.data_dir);
     *ret = s;
     return 0;
 }
@@ -231,7 +236,10 @@ struct server *server_free(struct server *s)
             c->may_drop) /* the others wait for a commit: the store answers them below */
             call_gone(c);
     }
+    s->gc = gc_free(s->gc); /* what it has written ends in the store */
+    snapshots_stop(s->snapshots);
     s->store = store_close(s->store);
+    s->snapshots = snapshots_free(s->snapshots);
     s->rpc = rpc_listener_free(s->rpc);
     s->beats = beats_free(s->beats);
     free(s->rpc_advertise);

@@ -25,6 +25,8 @@ struct server {
     struct view view;                     /* what the API asks */
     struct rpc_listener *rpc;             /* owned; NULL without sockets */
     struct api *api;                      /* owned; NULL without sockets */
+    struct gc *gc;                        /* owned */
+    struct snapshots *snapshots;          /* owned; NULL without a data folder */
     struct list streams;                  /* of server/back_stream */
     struct list calls;                    /* requests that are waiting (server/call.h) */
     size_t writing_bytes;                 /* held by those of them that wait for the disk */

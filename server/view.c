@@ -5,9 +5,12 @@
 #include "api/watch.h"
 #include "base/str.h"
 #include "codec/mp.h"
+#include "model/methods.h"
 #include "model/texts.h"
 #include "server/back.h"
+#include "server/gc.h"
 #include "server/node_reply.h"
+#include "server/snapshot.h"
 
 static struct view_meta meta_at(uint64_t index)
 {
@@ -179,7 +182,30 @@ static bool view_is_this_agent(void *impl, const char *node_id, const char *serv
     return view_is_this_server(impl, node_id, server_id);
 }
 
+static int view_system(void *impl, const struct method *m, struct err *e)
+{
+    struct server *s = impl;
+
+    (void)e;
+    if (m->id == M_SYSTEM_GC)
+        gc_run(s->gc, true);
+    return 0;
+}
+
+static int view_snapshot(void *impl, struct view_stream *ret, struct err *e)
+{
+    return snapshots_save(((struct server *)impl)->snapshots, ret, e);
+}
+
+static int view_restore(void *impl, struct view_stream *ret, struct err *e)
+{
+    return snapshots_restore(((struct server *)impl)->snapshots, ret, e);
+}
+
 static const struct view_ops server_view_ops = {
+    .system = view_system,
+    .snapshot = view_snapshot,
+    .restore = view_restore,
     .open = back_view_open,
     .is_this_agent = view_is_this_agent,
     .monitor = back_monitor,

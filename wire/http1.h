@@ -42,6 +42,8 @@ typedef void http_handler(void *arg, struct http_exchange *x, const struct http_
 struct http_server_opts {
     http_handler *handler;
     void *arg;
+    /* whether the body of such a request is read in pieces (http_upload_start); NULL: none is */
+    bool (*is_upload)(const char *method, const char *path);
     /* Connections per address, or per user of a unix socket (but for root and our own, who are not
      * counted); 0 = no limit; beyond: 429 and close.  Whoever comes when but a reserve of the
      * process's descriptors is left gets 503.  Both are said ten times a second; beyond that a
@@ -75,6 +77,18 @@ void http_exchange_trim(struct http_exchange *x);
 void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg);
 
 struct loop *http_exchange_loop(const struct http_exchange *x); /* that it lives in */
+
+/* --- bodies that are too large to be held: the handler is called behind the head --- */
+struct http_upload_user {
+    /* A piece; false: no more until http_upload_resume().  Never answers from inside. */
+    bool (*on_body)(void *arg, const uint8_t *p, size_t n);
+    /* the whole of it has come, or (status > 0) what is wrong with it: answer now */
+    void (*on_end)(void *arg, int status, const char *text);
+};
+/* Reads the body of an exchange that is_upload() wanted, SNAPSHOT_FILE_MAX bytes at most.  A
+ * vanished peer is told by http_on_gone().  An answer before the end closes the connection. */
+void http_upload_start(struct http_exchange *x, const struct http_upload_user *user, void *arg);
+void http_upload_resume(struct http_exchange *x);
 
 /* --- answers that go on: chunked, in pieces --- */
 struct http_stream;

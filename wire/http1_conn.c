@@ -5,6 +5,7 @@
 #include "wire/http1_conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -18,6 +19,7 @@ enum {
     SLICE = 1 * MIB,         /* a larger one in such pieces: CONN_OUT_MAX is a limit */
     BODY_SMALL = 4 * KIB,    /* a body that is sent whatever else waits */
     PIPELINE_MAX = 64 * KIB, /* unread bytes behind an unanswered request */
+    UPLOAD_PIECE = 64 * KIB,
 };
 
 #define HEAD_TIMEOUT_NS (10 * NSEC_PER_SEC)
@@ -123,7 +125,8 @@ void hconn_end(struct hconn *h, bool at_once)
 /* tells the handler when it asked to be told */
 void hconn_gone(struct hconn *h)
 {
-    struct http_exchange *x = h->state == BUSY ? steal_ptr(&h->x) : NULL;
+    bool handled = h->state == BUSY || h->state == READ_UPLOAD;
+    struct http_exchange *x = handled ? steal_ptr(&h->x) : NULL;
     struct http_stream *stream = steal_ptr(&h->stream);
 
     hconn_end(h, true);
@@ -163,6 +166,8 @@ static void hconn_on_timer(void *arg)
     } else if (hconn_unsent(h) > 0 && h->pace.until_ns && !hconn_is_slow(h)) {
         h->behind = true;
         timer_set_at(&h->timer, h->pace.until_ns + 1);
+    } else if (h->state == READ_UPLOAD) {
+        hconn_gone(h);
     } else if (h->state != BUSY && h->state != STREAM) {
         hconn_end(h, true);
     } else if (hconn_is_slow(h)) {
@@ -217,7 +222,7 @@ static struct hconn *hconn_write_head(struct http_exchange *take_x, int status,
         return NULL;
     }
     h->x = NULL;
-    if (!x->keep_alive)
+    if (!x->keep_alive || x->is_upload)
         h->closing = true;
     http_write_reply_head(&out, status, headers, n_headers, body_len, hconn_how_to_close(x, h));
     (void)http_exchange_free(x);
@@ -296,6 +301,8 @@ static bool hconn_may_read(const struct hconn *h)
 {
     if (h->dead || h->state == BUSY || h->state == WRITE || h->state == STREAM)
         return false;
+    if (h->state == READ_UPLOAD)
+        return !h->x->held;
     return h->state != READ_HEAD || conn_pending(h->conn) <= OUT_HIGH;
 }
 
@@ -327,9 +334,10 @@ static void hconn_deliver(struct hconn *h)
         hconn_gone(h); /* it will wait, and nobody would notice */
 }
 
+static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
 static void hconn_begin(struct hconn *h, struct http_head *take_head)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct http_exchange *x = xnew0(struct http_exchange);
     const struct http_head *head = take_head;
 
@@ -348,7 +356,16 @@ static void hconn_begin(struct hconn *h, struct http_head *take_head)
     h->scan = (struct http_scan){0};
     h->started = false;
     h->blank_lines = 0;
-    if (!head->chunked && head->length == 0) {
+    x->is_upload = h->set->opts.is_upload && h->set->opts.is_upload(head->method, head->path);
+    x->expect_continue = head->expect_continue;
+    if (!x->is_upload && head->length > HTTP_BODY_MAX) {
+        char text[64];
+
+        (void)snprintf(text, sizeof(text), "body is larger than %zu bytes", HTTP_BODY_MAX);
+        hconn_refuse(h, 413, text);
+        return;
+    }
+    if (x->is_upload || (!head->chunked && head->length == 0)) {
         hconn_deliver(h);
         return;
     }
@@ -380,7 +397,7 @@ static size_t hconn_take_head(struct hconn *h, const uint8_t *p, size_t n)
     }
     k = http_head_scan(&h->scan, p, n, &e);
     if (k > 0)
-        e.code = http_head_parse(p, (size_t)k, HTTP_BODY_MAX, &head, &e);
+        e.code = http_head_parse(p, (size_t)k, SNAPSHOT_FILE_MAX, &head, &e);
     if (e.code < 0) {
         hconn_refuse(h, e.status, e.text);
         return n;
@@ -424,8 +441,58 @@ static size_t hconn_take_body(struct hconn *h, const uint8_t *p, size_t n)
     return used;
 }
 
+/* --- a body in pieces --- */
+
+static void upload_end(struct hconn *h, int status, const char *text)
+{
+    struct http_exchange *x = h->x;
+
+    h->state = BUSY;
+    timer_stop(&h->timer);
+    if (status == 0)
+        x->is_upload = false;
+    x->upload->on_end(x->upload_arg, status, text);
+}
+
+static size_t hconn_take_upload(struct hconn *h, const uint8_t *p, size_t n)
+{
+    _cleanup_buf_ struct buf piece = BUF_INIT(HTTP_BODY_MAX);
+    struct http_exchange *x = h->x;
+    size_t used = MIN(n, (size_t)UPLOAD_PIECE);
+    int r;
+
+    if (x->chunked) {
+        r = http_chunks_feed(&x->chunks, p, used, &piece, &used);
+        p = piece.p;
+        x->uploaded += piece.len;
+    } else {
+        used = MIN(used, x->body_left);
+        x->body_left -= used;
+        x->uploaded += used;
+        r = x->body_left == 0;
+    }
+    if (r < 0) {
+        upload_end(h, 400, "malformed chunked body");
+        return n;
+    }
+    if (x->uploaded > SNAPSHOT_FILE_MAX) {
+        upload_end(h, 413, "request body is too large");
+        return n;
+    }
+    timer_set(&h->timer, BODY_TIMEOUT_NS);
+    if (x->chunked ? piece.len > 0 : used > 0)
+        x->held = !x->upload->on_body(x->upload_arg, p, x->chunked ? piece.len : used);
+    if (r > 0)
+        upload_end(h, 0, NULL);
+    else if (x->held)
+        timer_stop(&h->timer);
+    return used;
+}
+
 static size_t hconn_take(struct hconn *h, const uint8_t *p, size_t n)
 {
+    if (h->state == READ_UPLOAD)
+        return hconn_take_upload(h, p, n);
     return h->state == READ_HEAD ? hconn_take_head(h, p, n) : hconn_take_body(h, p, n);
 }
 
@@ -438,6 +505,40 @@ static void hconn_reoffer(struct hconn *h)
         conn_read_pause(h->conn, false);
     }
     conn_set_user(h->conn, &hconn_user, h);
+}
+
+void http_upload_start(struct http_exchange *x, const struct http_upload_user *user, void *arg)
+{
+    struct hconn *h = x->hconn;
+
+    if (!h)
+        return; /* told already, or to be told by on_gone */
+    x->upload = user;
+    x->upload_arg = arg;
+    if (!x->chunked && x->body_left == 0) {
+        upload_end(h, 0, NULL);
+        return;
+    }
+    h->state = READ_UPLOAD;
+    timer_set(&h->timer, BODY_TIMEOUT_NS);
+    if (x->expect_continue)
+        conn_write(h->conn, go_on, sizeof(go_on) - 1);
+    if (!h->in_data)
+        hconn_reoffer(h);
+}
+
+void http_upload_resume(struct http_exchange *x)
+{
+    struct hconn *h = x->hconn;
+
+    if (!h || !x->held)
+        return;
+    x->held = false;
+    if (h->state != READ_UPLOAD)
+        return;
+    timer_set(&h->timer, BODY_TIMEOUT_NS);
+    if (!h->in_data)
+        hconn_reoffer(h);
 }
 
 void hconn_after_answer(struct hconn *h)
@@ -496,7 +597,7 @@ static void hconn_on_eof(void *arg)
 {
     struct hconn *h = arg;
 
-    if (h->state == BUSY || h->state == STREAM)
+    if (h->state == BUSY || h->state == STREAM || h->state == READ_UPLOAD)
         hconn_gone(h);
     else if (h->state == WRITE || (h->state == READ_HEAD && h->leftover))
         h->eof = true; /* it may still read what it asked for */

@@ -20,6 +20,7 @@ enum {
 enum hconn_state {
     READ_HEAD,
     READ_BODY,
+    READ_UPLOAD, /* the handler has the request and takes its body */
     BUSY,   /* the handler has the request */
     WRITE,  /* a large answer goes out; the next request comes after it */
     STREAM, /* an answer goes on (wire/http1_stream.c) */
@@ -60,12 +61,18 @@ struct http_exchange {
     size_t counted; /* its part of the budget */
     struct http_chunks chunks;
     uint64_t body_left;
+    const struct http_upload_user *upload; /* NULL: not started, or no upload */
+    void *upload_arg;
+    uint64_t uploaded;
     void (*gone)(void *arg);
     void *gone_arg;
     bool is_head : 1; /* HEAD: an answer without its body */
     bool minor_0 : 1;
     bool keep_alive : 1;
     bool chunked : 1;
+    bool expect_continue : 1;
+    bool is_upload : 1; /* its body has not ended yet */
+    bool held : 1;      /* the user wants no more of it for now */
 };
 
 struct http_exchange *http_exchange_free(struct http_exchange *x);

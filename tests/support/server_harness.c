@@ -39,6 +39,7 @@ struct harness *harness_new(void)
     h->conf.port_serf = 4648;
     h->conf.server.min_heartbeat_ttl = 10 * (int64_t)NSEC_PER_SEC;
     h->conf.server.heartbeat_grace = 10 * (int64_t)NSEC_PER_SEC;
+    h->conf.server.node_gc_threshold = INT64_C(86400) * (int64_t)NSEC_PER_SEC;
     h->conf.server.failover_heartbeat_ttl = 300 * (int64_t)NSEC_PER_SEC;
     h->conf.server.max_heartbeats_per_second = 1000;
     open_server(h);
