@@ -26,7 +26,6 @@ MAKEFLAGS += --no-builtin-rules
 # Bottom to top; every folder may be empty or missing.
 LAYERS   := base codec model conf wire fingerprint drivers state api fwd agent server cli probe sim
 TOPS     := agent server cli probe sim
-LIBRARY  := $(filter-out $(TOPS),$(LAYERS))
 
 # tools/layers.txt as words "folder,below,below": what a folder's tests and programs are linked with.
 TABLE    := $(shell awk '/^[a-z]/ { s = $$1; sub(":", "", s); for (i = 2; i <= NF; i++) s = s "," $$i; print s }' \
@@ -64,7 +63,7 @@ FUZZ     := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH    := $(patsubst %.c,$(B)/%,$(wildcard bench/bench_*.c))
 HELPERS  := $(wildcard tests/support/*.c)
 HEADERS  := $(wildcard $(addsuffix /*.h,$(LAYERS) task tests/support tests/unit/* tests/fuzz bench))
-SOURCES  := $(wildcard $(addsuffix /*.c,$(LAYERS) task tests/support tests/unit/* tests/fuzz bench))
+SOURCES  := $(wildcard $(addsuffix /*.c,$(LAYERS) task tests/support tests/preload tests/unit/* tests/fuzz bench))
 
 # ---- flags ---------------------------------------------------------------------------------------------------------
 
@@ -140,10 +139,10 @@ endef
 $(foreach l,$(sort $(notdir $(patsubst %/,%,$(wildcard tests/unit/*/)))),$(eval $(call UNIT_TEST,$(l))))
 
 # A fuzz target is linked twice: with tests/fuzz/driver.c as an ordinary program over its corpus, and with libFuzzer.
-$(FUZZ): %: %.o $(B)/tests/fuzz/driver.o $(B)/libsupport.a $(call archives,$(LIBRARY))
+$(FUZZ): %: %.o $(B)/tests/fuzz/driver.o $(B)/libsupport.a $(call archives,$(LAYERS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL) -lmsgpackc
-$(addsuffix .libfuzzer,$(FUZZ)): %.libfuzzer: %.o $(B)/libsupport.a $(call archives,$(LIBRARY))
+$(addsuffix .libfuzzer,$(FUZZ)): %.libfuzzer: %.o $(B)/libsupport.a $(call archives,$(LAYERS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL) -lmsgpackc
 
@@ -151,12 +150,19 @@ $(BENCH): %: %.o $(B)/libbench.a $(B)/libsupport.a $(call archives,$(LAYERS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_ALL)
 
+# What integration tests put between a program and the C library.
+PRELOAD := $(patsubst %.c,$(B)/%.so,$(wildcard tests/preload/*.c))
+$(PRELOAD): $(B)/%.so: %.c $(B)/flags
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(DEFINES) -std=gnu17 $(WARN) $(OPT) -g -fPIC $(ERROR) -shared -o $@ $<
+
 INTEGRATION := $(wildcard tests/integration/test_*.py)
 # ONLY=text: build and run only the test programs whose path has it
 only = $(if $(ONLY),$(foreach p,$(1),$(if $(findstring $(ONLY),$(p)),$(p))),$(1))
 
 .PHONY: tests-build bench-build fuzz-build
-tests-build: $(if $(call only,tests/integration/ $(INTEGRATION)),all) $(call only,$(UNIT) $(FUZZ))
+tests-build: $(if $(call only,tests/integration/ $(INTEGRATION)),all $(PRELOAD)) $(call only,$(UNIT) $(FUZZ))
 bench-build: all $(BENCH)
 fuzz-build: $(addsuffix .libfuzzer,$(if $(F),$(B)/tests/fuzz/fuzz_$(F),$(FUZZ)))
 all tests-build bench-build fuzz-build:
