@@ -79,9 +79,9 @@ static struct file *file_new(struct crash_disk *d, const char *name)
     return f;
 }
 
+/* taken out of the disk's list already */
 static void file_free(struct file *f)
 {
-    list_remove(&f->link);
     free(f->name);
     free(f->live);
     free(f->durable);
@@ -276,10 +276,12 @@ static int do_close(sqlite3_file *sf)
     struct handle *h = handle_of(sf);
 
     (void)pthread_mutex_lock(&h->d->lock);
-    if (!h->f->name)
+    if (!h->f->name) {
+        list_remove(&h->f->link);
         file_free(h->f);
-    else if (h->delete_on_close && !h->d->dead && h->f->linked)
+    } else if (h->delete_on_close && !h->d->dead && h->f->linked) {
         folder_note(h->d, h->f, false);
+    }
     (void)pthread_mutex_unlock(&h->d->lock);
     return SQLITE_OK;
 }
@@ -565,7 +567,7 @@ struct crash_disk *crash_disk_new(uint64_t seed)
 struct crash_disk *crash_disk_free(struct crash_disk *d)
 {
     (void)sqlite3_vfs_unregister(&d->vfs);
-    for (struct file *f; (f = list_first(&d->files, struct file, link));)
+    list_for_each (f, &d->files, struct file, link)
         file_free(f);
     free(d->entries);
     (void)pthread_cond_destroy(&d->go);
