@@ -206,7 +206,7 @@ int script_parse(const char *name, const char *text, struct script *ret, struct 
     for (size_t line = 1; r >= 0 && *text; line++) {
         size_t n = strcspn(text, "\n");
         _cleanup_free_ char *one = xstrndup(text, n);
-        struct step step;
+        struct step step = {0};
 
         text += n + (text[n] == '\n');
         r = step_parse(one, &step, e);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "tests/support/check.h"
 
@@ -154,16 +155,15 @@ static void test_errors_of_a_script_name_the_line(void **state)
 
 static void test_a_script_has_a_ceiling(void **state)
 {
-    char *text = xnew0_n(char, (SIM_STEPS_MAX + 1) * 7 + 1);
+    _cleanup_buf_ struct buf b = BUF_INIT(SIM_SCRIPT_MAX);
     struct script s = {0};
     struct err e;
 
     (void)state;
     for (size_t i = 0; i <= SIM_STEPS_MAX; i++)
-        memcpy(text + i * 7, "status\n", 7);
-    assert_int_equal(script_parse("x", text, &s, &e), -EINVAL);
+        buf_add_str(&b, "status\n");
+    assert_int_equal(script_parse("x", buf_str(&b), &s, &e), -EINVAL);
     assert_string_equal(e.text, "x:10001: more than 10000 steps");
-    free(text);
 }
 
 int main(void)
