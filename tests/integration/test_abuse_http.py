@@ -225,7 +225,7 @@ class Slow(AbuseCase):
     def test_readers_that_do_not_read(self):
         srv = self.server().start().wait()
         with Rpc(srv.rpc) as r:
-            register(r, {**A, 'Meta': {f'k{i}': 'x' * 9000 for i in range(100)}})
+            register(r, {**A, 'Meta': {f'k{i}': 'x' * 9000 for i in range(20)}})
         with self.unharmed(srv):
             held = []
             for i in range(100):
@@ -233,7 +233,7 @@ class Slow(AbuseCase):
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 s.connect(('127.0.0.1', srv.http))
                 self.addCleanup(s.close)
-                s.sendall(f'GET /v1/node/{A["ID"]} HTTP/1.1\r\nHost: h\r\n\r\n'.encode() * 8)
+                s.sendall(f'GET /v1/node/{A["ID"]} HTTP/1.1\r\nHost: h\r\n\r\n'.encode() * 40)
                 held.append(s)
             self.served(srv)
             high = self.rss_mib(srv)
