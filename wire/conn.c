@@ -17,8 +17,8 @@ enum {
     READ_BYTES = 64 * KIB,
     READS_PER_TURN = 4, /* then others have their turn */
     IOV_MAX_PIECES = 64,
-    WRITE_PER_TURN = 2 * MIB, /* about a millisecond, then others have their turn */
-    CLOSING_MAX = 1024,       /* then the oldest are closed at once: nobody counts them as theirs */
+    WRITE_PER_TURN = 512 * KIB, /* 1 to 2 ms, then others have their turn */
+    CLOSING_MAX = 1024, /* then the oldest are closed at once: nobody counts them as theirs */
 };
 #define CLOSE_SEND_NS   (10 * NSEC_PER_SEC) /* what was written has so long to leave */
 #define CLOSE_LINGER_NS (2 * NSEC_PER_SEC)  /* then the peer has so long to close as well */
@@ -248,6 +248,18 @@ static void count_out(struct conn *c)
     budget_hold(BUDGET_OUT, &c->out_counted, c->out.own);
 }
 
+/* the front of the queue, max bytes at most; returns how many entries */
+static int front_of(const struct outq *q, struct iovec *iov, size_t max)
+{
+    int n = outq_iov(q, iov, IOV_MAX_PIECES), i;
+
+    for (i = 0; i < n && max > 0; i++) {
+        iov[i].iov_len = MIN(iov[i].iov_len, max);
+        max -= iov[i].iov_len;
+    }
+    return i;
+}
+
 static void conn_flush(struct conn *c)
 {
     struct iovec iov[IOV_MAX_PIECES];
@@ -263,7 +275,7 @@ static void conn_flush(struct conn *c)
             c->blocked = true;
             return;
         }
-        n = filter_write(c->top, iov, outq_iov(&c->out, iov, IOV_MAX_PIECES), &e);
+        n = filter_write(c->top, iov, front_of(&c->out, iov, WRITE_PER_TURN - written), &e);
         if (n == -EAGAIN) {
             c->blocked = true;
             return;
