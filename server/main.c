@@ -148,6 +148,7 @@ int main(int argc, char **argv)
     int r;
 
     loop_block_signals();
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write that a limit forbids is an error like others */
     r = conf_start(argc, argv, CONF_SERVER, &p.args, &p.conf, &report);
     if (r != CONF_START_RUN)
         return r == CONF_START_ANSWERED ? 0 : 1;

@@ -227,12 +227,27 @@ static int put_batch(struct sqlite *s, const struct persist_batch *b)
     return rc;
 }
 
+/* Files that were removed or moved away take writes as ever, which nobody would find again. */
+static int still_there(const struct sqlite *s, struct err *e)
+{
+    struct stat st;
+
+    if (s->file.st_ino == 0)
+        return 0;
+    if (stat(s->path, &st) < 0 || st.st_ino != s->file.st_ino || st.st_dev != s->file.st_dev)
+        return err_set(e, -ENOENT, "cannot write %s: it is gone, or another file now", s->path);
+    return 0;
+}
+
 static void commit_run(struct writer_job *job)
 {
     struct commit_job *j = container_of(job, struct commit_job, job);
     struct sqlite *s = j->s;
     int rc;
 
+    j->r = still_there(s, &j->e);
+    if (j->r < 0)
+        return;
     errno = 0; /* by which the reason of a failure is told */
     rc = put_batch(s, &j->batch);
     j->log_pages = s->log_pages;
@@ -396,6 +411,8 @@ int persist_sqlite_open(const struct persist_sqlite_opts *o, struct persist **re
         return r;
     }
     (void)sqlite3_wal_hook(s->db, on_log, s);
+    if (!o->vfs && stat(s->path, &s->file) < 0)
+        s->file.st_ino = 0;
     *ret = &s->p;
     return 0;
 }

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <sys/stat.h>
+
 #include <sqlite3.h>
 
 #include "state/persist.h"
@@ -17,7 +19,8 @@ struct sqlite {
     sqlite3_stmt *begin, *commit, *put_meta, *put_node, *delete_node;
     struct writer *writer; /* borrowed */
     uint64_t close_wait_ns;
-    int log_pages; /* in the write-ahead log after the last commit; of the thread */
+    int log_pages;    /* in the write-ahead log after the last commit; of the thread */
+    struct stat file; /* what was opened; st_ino 0: not the system's */
 
     /* of the loop */
     bool closing;

@@ -85,7 +85,7 @@ class KillNine(ProgramCase):
         self.start_at_once(srv)
         with self.assertRaises(AssertionError) as said:
             load.verify()
-        for text in ('after the restart', 'was answered', 'is older than what a reader saw'):
+        for text in ('after the restart', 'is lost', 'is older than what a reader saw'):
             self.assertIn(text, str(said.exception))
 
     def test_nothing_answered_or_seen_is_lost(self):
