@@ -17,6 +17,8 @@ enum {
     DEFER_BATCH = 1024,
     TIMER_ACCURACY_USEC = 1, /* 0 would mean 250 ms to sd-event */
 };
+/* of one turn's sockets, timers or defers; what is left comes in the next, behind the others */
+#define TURN_NS (2 * NSEC_PER_MSEC)
 
 struct signal_watch {
     struct signal_watch *next;
@@ -43,8 +45,8 @@ struct loop {
     struct loop_slow slow;
     struct list defers;
     struct signal_watch *signals;
-    struct epoll_event *batch; /* events being dispatched, so that io_del() can blank them */
-    int batch_n;
+    struct epoll_event batch[IO_BATCH]; /* events being dispatched: io_del() blanks them */
+    int batch_at, batch_n;              /* the next of them, how many */
 };
 
 static void log_sd_failure(const char *what, int r)
@@ -289,39 +291,44 @@ void io_del(struct io *io)
     if (!l)
         return;
     (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
-    for (int i = 0; i < l->batch_n; i++)
+    for (int i = l->batch_at; i < l->batch_n; i++)
         if (l->batch[i].data.ptr == io)
             l->batch[i].data.ptr = NULL;
     io->loop = NULL;
     io->fd = -1;
 }
 
+/* What a turn had no time for comes first in the next one: the kernel would offer sockets that are
+ * ready again in the same order, and those at the end never had their turn. */
 static int on_epoll(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
-    struct epoll_event batch[IO_BATCH];
     struct loop *l = arg;
+    uint64_t end;
     int n;
 
     (void)s;
     (void)revents;
-    n = epoll_wait(fd, batch, IO_BATCH, 0);
-    if (n < 0)
-        return errno == EINTR ? 0 : -errno;
+    if (l->batch_at == l->batch_n) {
+        n = epoll_wait(fd, l->batch, IO_BATCH, 0);
+        if (n < 0)
+            return errno == EINTR ? 0 : -errno;
+        l->batch_at = 0;
+        l->batch_n = n;
+    }
     l->mark_ns = clock_boot_ns();
-    l->batch = batch;
-    l->batch_n = n;
+    end = l->mark_ns + TURN_NS;
     l->busy = true;
-    for (int i = 0; i < n; i++) {
-        struct io *io = batch[i].data.ptr;
+    while (l->batch_at < l->batch_n && l->mark_ns <= end) {
+        const struct epoll_event *ev = &l->batch[l->batch_at++];
+        struct io *io = ev->data.ptr;
         const char *name = io ? io->name : NULL;
+        uint32_t events = io ? ev->events & (io->events | EPOLLERR | EPOLLHUP) : 0;
 
-        if (!io)
+        if (!events)
             continue;
-        io->fn(io->arg, batch[i].events);
+        io->fn(io->arg, events);
         callback_ran(l, name);
     }
-    l->batch = NULL;
-    l->batch_n = 0;
     run_fresh_defers(l);
     return 0;
 }
@@ -375,11 +382,13 @@ static void list_prepend_all(struct list *to, struct list *from)
 static void run_defers(struct loop *l)
 {
     struct list due = LIST_INIT(due);
+    uint64_t end;
 
     l->busy = true;
     list_prepend_all(&due, &l->defers);
     l->mark_ns = clock_boot_ns();
-    for (int i = 0; i < DEFER_BATCH && !list_empty(&due); i++) {
+    end = l->mark_ns + TURN_NS;
+    for (int i = 0; i < DEFER_BATCH && !list_empty(&due) && l->mark_ns <= end; i++) {
         struct defer *d = list_first(&due, struct defer, link);
         const char *name = d->name;
 

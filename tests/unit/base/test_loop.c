@@ -464,6 +464,71 @@ static void test_defers_set_or_stopped_meanwhile(void **state)
     defer_stop(&later.d);
 }
 
+/* work that takes long: the rest of it waits until others had their turn */
+static void on_long(void *arg)
+{
+    struct later *x = arg;
+
+    x->calls++;
+    clock_fake_advance(NSEC_PER_MSEC);
+}
+
+static void on_long_io(void *arg, uint32_t revents)
+{
+    struct later *x = arg;
+
+    (void)revents;
+    on_long(x);
+    defer_set(&x->d);
+}
+
+static void test_a_turn_ends_after_a_while(void **state)
+{
+    enum { N = 50 };
+    struct later x[N] = {0};
+    struct io io[N];
+    int fds[N][2], turns = 0, done = 0;
+
+    (void)state;
+    clock_fake(true, NSEC_PER_SEC, 0);
+    for (int i = 0; i < N; i++) {
+        defer_init(l, &x[i].d, on_long, &x[i]);
+        defer_set(&x[i].d);
+    }
+    assert_int_equal(loop_turn(l, 0), 0);
+    for (int i = 0; i < N; i++)
+        done += x[i].calls;
+    assert_in_range(done, 1, 5);
+    for (; turns < 1000 && x[N - 1].calls == 0; turns++)
+        assert_int_equal(loop_turn(l, 0), 0);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(x[i].calls, 1); /* each once, and in order */
+        x[i].calls = 0;
+        assert_int_equal(pipe(fds[i]), 0);
+        assert_int_equal(io_add(l, &io[i], fds[i][0], EPOLLIN, "test", on_long_io, &x[i]), 0);
+        assert_int_equal(write(fds[i][1], "x", 1), 1);
+    }
+    assert_int_equal(loop_turn(l, 0), 0);
+    done = 0;
+    for (int i = 0; i < N; i++)
+        done += x[i].calls;
+    assert_in_range(done, 1, 10);
+    for (turns = 0, done = 0; turns < 1000 && done < N; turns++) { /* nobody is passed over */
+        assert_int_equal(loop_turn(l, 0), 0);
+        done = 0;
+        for (int i = 0; i < N; i++)
+            done += x[i].calls > 0;
+    }
+    assert_int_equal(done, N);
+    for (int i = 0; i < N; i++) {
+        io_del(&io[i]);
+        defer_stop(&x[i].d);
+        (void)close(fds[i][0]);
+        (void)close(fds[i][1]);
+    }
+    clock_fake(false, 0, 0);
+}
+
 static void on_io_sets(void *arg, uint32_t revents)
 {
     struct later *x = arg;
@@ -712,6 +777,7 @@ int main(void)
         TEST(test_defer_runs_once_after_the_callback),
         TEST(test_defer_that_goes_on_leaves_room_for_sockets),
         TEST(test_defers_set_or_stopped_meanwhile),
+        TEST(test_a_turn_ends_after_a_while),
         TEST(test_defers_of_a_socket_run_behind_it),
         TEST(test_defers_of_a_timer_run_behind_it),
         TEST(test_signals_arrive_in_the_loop),
