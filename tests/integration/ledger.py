@@ -150,6 +150,16 @@ class Ledger:
                     self.check(found.get(n.id, 0) >= n.state.modify, 'a list of index', index, 'has node', n.id, 'with',
                                found.get(n.id), 'not', n.state.modify)
 
+    def saw_snapshot(self, low, stubs):
+        with self.lock:
+            found = {s['ID']: s['ModifyIndex'] for s in stubs}
+            for s in stubs:
+                self.sighted(s['ID'], s['ModifyIndex'], s['Name'], s['Status'])
+            for n in self.nodes.values():
+                if n.state and n.state.modify <= low and not self.may_be_gone(n):
+                    self.check(found.get(n.id) == n.state.modify, 'a snapshot of index', low, 'or later has node', n.id, 'with',
+                               found.get(n.id), 'not', n.state.modify)
+
     def saw_node(self, before, index, node):
         with self.lock:
             self.reads += 1

@@ -298,7 +298,7 @@ class Damaged(DiskCase):
                     f.write(b'\x5a' * 4096)
                 before = self.contents()
                 self.srv.start()
-                self.assertEqual(self.srv.exit_status(60), 1, 'it started')
+                self.assertEqual(self.srv.exit_status(10), 1, 'it started')
                 self.assertRegex(self.srv.log(), r'cannot start.*state\.db is corrupt')
                 self.assertEqual(self.contents(), before)
                 with open(path, 'wb') as f:
@@ -324,7 +324,7 @@ class Damaged(DiskCase):
         before = self.contents()
         self.assertIn('state.db-wal', before)
         self.srv.start()
-        self.assertEqual(self.srv.exit_status(60), 1)
+        self.assertEqual(self.srv.exit_status(10), 1)
         self.assertRegex(self.srv.log(), r'cannot start.*corrupt')
         self.assertEqual(self.contents(), before)
 

@@ -13,7 +13,7 @@ from programs import ProgramCase, get_json
 from wire import wait_until
 
 KILLS = int(os.environ.get('KILLS') or 25)
-LIVES = 50      # kills before a server with an empty folder takes over: the fleet stays small, lists stay quick
+LIVES = min(50, KILLS // 2 + 1)      # kills before a server with an empty folder takes over: the fleet stays small, lists stay quick
 SEED = int(os.environ.get('SEED') or 20261122)
 
 
@@ -43,9 +43,9 @@ class KillNine(ProgramCase):
             time.sleep(self.random.random() * 0.06)
             srv.kill()
 
-    def generation(self, kills):
+    def generation(self, kills, collect):
         srv = self.server()
-        load = Load(srv, seed=self.random.random())
+        load = Load(srv, seed=self.random.random(), collect=collect)
         self.start_at_once(srv)
         members = self.memberships(srv)
         for n in range(kills):
@@ -60,9 +60,14 @@ class KillNine(ProgramCase):
                     self.assertNotIn(word, srv.log())
             except AssertionError as e:
                 raise AssertionError(f'kill {n}, SEED={SEED}: {e}\n{srv.log()[-3000:]}') from None
-        self.assertEqual(srv.stop(), 0)
-        srv.cleanup()
-        return load.ledger
+        empty = self.server()
+        self.start_at_once(empty)
+        load.verify_snapshot(empty)
+        load.verify()
+        for program in srv, empty:
+            self.assertEqual(program.stop(), 0)
+            program.cleanup()
+        return load
 
     def test_what_is_lost_is_noticed(self):
         """the test of the test: a server that comes back with yesterday's state is found out"""
@@ -89,10 +94,12 @@ class KillNine(ProgramCase):
             self.assertIn(text, str(said.exception))
 
     def test_nothing_answered_or_seen_is_lost(self):
-        left, total, start = KILLS, {}, time.monotonic()
+        left, total, start, collect = KILLS, {}, time.monotonic(), False
         while left > 0:
             n = min(left, LIVES)
-            ledger = self.generation(n)
+            load = self.generation(n, collect)
+            ledger, collect = load.ledger, not collect
+            total['snapshots'] = total.get('snapshots', 0) + load.n_snapshots
             for name in ('answered', 'unanswered', 'turned_up', 'refused', 'lists', 'reads'):
                 total[name] = total.get(name, 0) + getattr(ledger, name)
             left -= n
@@ -100,8 +107,22 @@ class KillNine(ProgramCase):
         self.assertEqual(total['refused'], 0, ledger.refusals)
         self.assertGreater(total['answered'], 20 * KILLS)
         print('# RESULT {} kills in {:.0f} s: {answered} writes answered, none lost; {unanswered} not answered, {turned_up} of '
-              'them there; {lists} lists and {reads} reads, none saw what was gone'.format(
+              'them there; {lists} lists, {reads} reads and {snapshots} snapshots, none had what was gone'.format(
                   KILLS, time.monotonic() - start, **total), flush=True)
+
+    def test_a_stop_under_load_loses_nothing_and_ends_no_node(self):
+        srv = self.server()
+        load = Load(srv, seed=2)
+        for _ in range(4):
+            self.start_at_once(srv)
+            load.verify(everything=True)
+            self.assertNotIn('heartbeat missed', srv.log())
+            answered = load.ledger.answered
+            load.begin()
+            wait_until('some are answered', lambda a=answered: load.ledger.answered > a + 50, 60, 0.005)
+            self.assertEqual(srv.stop(), 0)
+            load.end()
+        self.assertEqual(set(load.ledger.refusals) - {'the server is stopping'}, set())
 
 
 if __name__ == '__main__':
