@@ -117,7 +117,7 @@ static int answered(struct served *s, int fd, struct buf *got)
 {
     harness_settle(s->h);
     (void)listen_to(fd, got);
-    return got->len > 12 ? atoi(buf_str(got) + 9) : 0;
+    return got->len > 12 ? (int)strtoull(buf_str(got) + 9, NULL, 10) : 0;
 }
 
 static uint64_t index_of(const struct buf *got)
