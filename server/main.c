@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "base/writer.h"
 #include "conf/reload.h"
 #include "server/server.h"
+#include "server/snapshot_cmd.h"
 #include "wire/conn.h"
 
 enum { STATUS_EVERY_SEC = 10 };
@@ -147,6 +149,8 @@ int main(int argc, char **argv)
     struct writer *w = NULL;
     int r;
 
+    if (argc > 1 && strcmp(argv[1], "snapshot") == 0)
+        return snapshot_command(argc - 1, argv + 1);
     loop_block_signals();
     (void)signal(SIGXFSZ, SIG_IGN); /* a write that a limit forbids is an error like others */
     r = conf_start(argc, argv, CONF_SERVER, &p.args, &p.conf, &report);

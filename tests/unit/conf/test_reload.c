@@ -58,6 +58,7 @@ static const struct {
     {"client.host_volume",               "client { host_volume \"v\" { path = \"/v\" } }",  "client"},
     {"client.host_network",              "client { host_network \"n\" { } }",               "client"},
     {"plugin",                           "plugin \"p\" { config { a = 1 } }",               "client"},
+    {"server.node_gc_threshold",         "server { node_gc_threshold = \"7h\" }",           "server"},
     {"server.heartbeat_grace",           "server { heartbeat_grace = \"7s\" }",             "server"},
     {"server.min_heartbeat_ttl",         "server { min_heartbeat_ttl = \"7s\" }",           "server"},
     {"server.max_heartbeats_per_second", "server { max_heartbeats_per_second = 7.5 }",      "server"},
