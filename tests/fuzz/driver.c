@@ -29,6 +29,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
+/* a target whose inputs are whole scenes says how many runs are enough */
+extern const unsigned fuzz_total_runs __attribute__((weak));
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
 struct input {
@@ -347,8 +349,9 @@ static unsigned mutations_per_file(void)
 {
     const char *env = getenv("FUZZ_MUTATIONS");
     unsigned long n = env ? strtoul(env, NULL, 10) : 2000;
+    size_t total = &fuzz_total_runs ? fuzz_total_runs : TOTAL_RUNS;
 
-    return n < TOTAL_RUNS / n_inputs ? (unsigned)n : (unsigned)(TOTAL_RUNS / n_inputs);
+    return n < total / n_inputs ? (unsigned)n : (unsigned)(total / n_inputs);
 }
 
 int main(int argc, char **argv)

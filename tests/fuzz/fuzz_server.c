@@ -37,6 +37,9 @@ enum { TURNS_MAX = 20000, EVENTS_MAX = 4000, STEPS_MAX = 200, NODES_KNOWN = 8 };
 #define KEPT_MAX     ((size_t)64 * KIB)
 #define LEFT_PER_OBJ 8 /* times the size of what is stored */
 
+extern const unsigned fuzz_total_runs; /* for driver.c */
+const unsigned fuzz_total_runs = 1500;
+
 static struct loop *loop;
 static struct server *server;
 static struct fake_disk *disk;
