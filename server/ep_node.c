@@ -47,7 +47,8 @@ static int get_node(struct call *c, struct buf *reply, uint64_t *ret_index, stru
         if (r < 0)
             return err_errno(e, r, "node cannot be read");
     }
-    *ret_index = it ? it->modify_index : store_table_index(c->srv->store, TABLE_NODES);
+    *ret_index = it ? MAX(it->modify_index, store_replaced_index(c->srv->store))
+                    : store_table_index(c->srv->store, TABLE_NODES);
     out.node = (struct bytes){.p = packed.p, .n = packed.len};
     out.q = call_meta(*ret_index);
     mp_encode(reply, &desc_single_node_response, &out);

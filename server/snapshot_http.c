@@ -54,7 +54,7 @@ static int connect_tcp(const char *address, int *ret, struct err *e)
         host++;
         port[-2] = 0;
     }
-    if (getaddrinfo(host, port, &hints, &found) != 0)
+    if (getaddrinfo(host, port, &hints, &found) != 0) /* banned-ok: a command without a loop */
         return err_set(e, -EINVAL, "address \"%s\" is unknown", address);
     for (struct addrinfo *a = found; a && r < 0; a = a->ai_next) {
         int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);

@@ -52,7 +52,8 @@ static int view_node(void *impl, const char *id, const struct node_item **ret, s
         return r;
     }
     it = store_node(s->store, &key);
-    *m = meta_at(it ? it->modify_index : store_table_index(s->store, TABLE_NODES));
+    *m = meta_at(it ? MAX(it->modify_index, store_replaced_index(s->store))
+                    : store_table_index(s->store, TABLE_NODES));
     if (!it)
         return 1;
     *ret = node_item_ref(it);
