@@ -5,7 +5,7 @@
  * their distances as there; agents of a profile that was recorded from picketd come back as that
  * does.  What the server gives it to run it does not look at.
  *
- * It is a struct, a session and timers: some 6 KB with its socket's bookkeeping, nothing of its
+ * It is a struct, a session and timers: some 2 KB and its socket, nothing of its
  * node (sim/profile fills that in for each registration).
  *
  * Depends on: wire/rpc, sim/{profile,servers,source,tally}.
