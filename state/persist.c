@@ -169,6 +169,13 @@ static int check_trees(const struct sqlite *s, struct err *e)
     return r;
 }
 
+/* What cannot be read stays as it is: closing must not copy the log into a damaged file. */
+static void leave_alone(const struct sqlite *s)
+{
+    if (s->db)
+        (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
 static int sqlite_load(struct persist *p, const struct persist_load *l, struct err *e)
 {
     struct sqlite *s = container_of(p, struct sqlite, p);
@@ -176,7 +183,11 @@ static int sqlite_load(struct persist *p, const struct persist_load *l, struct e
 
     if (r == 0)
         r = load_nodes(s, l, e);
-    return r < 0 ? r : check_trees(s, e);
+    if (r == 0)
+        r = check_trees(s, e);
+    if (r < 0)
+        leave_alone(s);
+    return r;
 }
 
 /* --- committing, on the writer's thread --- */
@@ -406,6 +417,7 @@ int persist_sqlite_open(const struct persist_sqlite_opts *o, struct persist **re
     if (r == 0)
         r = persist_open_database(s, o->vfs, e);
     if (r < 0) {
+        leave_alone(s);
         close_database(s);
         sqlite_free(s);
         return r;

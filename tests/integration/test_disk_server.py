@@ -274,10 +274,11 @@ class Limited(DiskCase):
 
 class Damaged(DiskCase):
     def contents(self):
+        """a log that is empty is none"""
         out = {}
         for name in ('state.db', 'state.db-wal'):
             path = self.path(name)
-            if os.path.exists(path):
+            if os.path.exists(path) and os.path.getsize(path) > 0:
                 with open(path, 'rb') as f:
                     out[name] = f.read()
         return out
@@ -298,9 +299,9 @@ class Damaged(DiskCase):
                     f.write(b'\x5a' * 4096)
                 before = self.contents()
                 self.srv.start()
-                self.assertEqual(self.srv.exit_status(10), 1, 'it started')
+                self.assertEqual(self.srv.exit_status(60), 1, 'it started')
                 self.assertRegex(self.srv.log(), r'cannot start.*state\.db is corrupt')
-                self.assertEqual(self.contents(), before)
+                self.assertTrue(self.contents() == before)
                 with open(path, 'wb') as f:
                     f.write(good)
         self.start()
@@ -313,9 +314,9 @@ class Damaged(DiskCase):
         self.srv.stop()
         self.load.end()
         self.start()
-        self.begin()
+        with Rpc(self.srv.rpc) as r:        # a short log: pages that it does not have are read from the file
+            register(r, fake_node(str(uuid.uuid4()), str(uuid.uuid4()), Name='other'))
         self.srv.kill()
-        self.load.end()
         path = self.path('state.db')
         with open(path, 'r+b') as f:
             for page in range(2, os.path.getsize(path) // 4096):
@@ -324,9 +325,9 @@ class Damaged(DiskCase):
         before = self.contents()
         self.assertIn('state.db-wal', before)
         self.srv.start()
-        self.assertEqual(self.srv.exit_status(10), 1)
+        self.assertEqual(self.srv.exit_status(60), 1)
         self.assertRegex(self.srv.log(), r'cannot start.*corrupt')
-        self.assertEqual(self.contents(), before)
+        self.assertTrue(self.contents() == before)
 
 
 class Removed(DiskCase):
