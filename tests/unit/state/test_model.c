@@ -9,7 +9,8 @@
  *   never goes back, a node with a modify index is one object for ever
  * - a write says the truth: done means published, failed means nothing to be seen
  *
- * MODEL_SEEDS=n scripts (default 1, and thirty times as many of chance), MODEL_OPS=n groups in each. */
+ * MODEL_SEEDS=n scripts (default 1, and thirty times as many of chance), MODEL_OPS=n groups in
+ * each. */
 #include "tests/support/check.h"
 
 #include <errno.h>
