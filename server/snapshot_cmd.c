@@ -282,7 +282,9 @@ int snapshot_command(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_IGN); /* banned-ok: a command without a loop */
     if (!o.address)
-        o.address = address = configured_address(&o);
+        address = configured_address(&o);
+    if (address)
+        o.address = address;
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         if (!str_eq(o.verb, verbs[i].verb))
             continue;

@@ -204,7 +204,7 @@ static ssize_t record_bytes(const struct archive_reader *r, struct err *e)
         return err_set(e, -EBADMSG,
                        "state.bin has an object of %u bytes, more than the limit of %zu",
                        get_be32(p + 8), NODE_PACKED_MAX);
-    return (ssize_t)(ARCHIVE_FRAME_BYTES + get_be32(p + 8));
+    return (ssize_t)ARCHIVE_FRAME_BYTES + (ssize_t)get_be32(p + 8);
 }
 
 static int feed_state(struct archive_reader *r, const uint8_t *p, size_t n, struct err *e)
