@@ -144,6 +144,7 @@ static int run(struct program *p, struct writer *w)
 
 int main(int argc, char **argv)
 {
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct program p = {0};
     struct conf_report report = {0};
     struct writer *w = NULL;
@@ -152,7 +153,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "snapshot") == 0)
         return snapshot_command(argc - 1, argv + 1);
     loop_block_signals();
-    (void)signal(SIGXFSZ, SIG_IGN); /* a write that a limit forbids is an error like others */
+    (void)sigaction(SIGXFSZ, &ignore, NULL); /* a write beyond a limit is an error like others */
     r = conf_start(argc, argv, CONF_SERVER, &p.args, &p.conf, &report);
     if (r != CONF_START_RUN)
         return r == CONF_START_ANSWERED ? 0 : 1;
