@@ -145,9 +145,13 @@ static void on_expired(void *arg)
     query_run(c);
 }
 
-/* it was decoded, and may wait long */
+/* it was decoded, and may wait long: of what it came with only what the query looks at stays */
 static void let_go_of_body(struct call *c)
 {
+    struct query_options *q = (struct query_options *)c->q; /* of c->request, which is ours */
+
+    q->region = mem_free(q->region);
+    q->namespace_ = mem_free(q->namespace_);
     c->body = NULL;
     c->body_len = 0;
     if (c->sink->trim && !c->gone)
