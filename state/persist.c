@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/parse.h"
-#include "base/str.h"
 #include "state/persist_lock.h"
 #include "state/persist_sqlite.h"
 
@@ -38,157 +36,6 @@ struct close_job {
     struct writer_job job;
     struct sqlite *s;
 };
-
-/* --- loading --- */
-
-const char *const persist_index_keys[TABLE_MAX] = {
-    [TABLE_NODES] = "index.nodes",
-    [TABLE_ALLOCS] = "index.allocs",
-};
-
-static int load_meta(struct sqlite *s, const struct persist_load *l, struct err *e)
-{
-    uint64_t index = 0, table_index[TABLE_MAX] = {0}, sum = UINT64_MAX;
-    sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(s->db, "SELECT key, value FROM meta", -1, &st, NULL);
-
-    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
-        const char *key;
-        uint64_t value;
-
-        rc = sqlite3_step(st);
-        if (rc != SQLITE_ROW)
-            break;
-        key = (const char *)sqlite3_column_text(st, 0);
-        value = (uint64_t)sqlite3_column_int64(st, 1);
-        if (!key)
-            continue;
-        if (strcmp(key, "index") == 0)
-            index = value;
-        else if (strcmp(key, "sum") == 0)
-            sum = value;
-        for (size_t t = 0; t < TABLE_MAX; t++)
-            if (strcmp(key, persist_index_keys[t]) == 0)
-                table_index[t] = value;
-    }
-    (void)sqlite3_finalize(st);
-    if (rc != SQLITE_DONE)
-        return persist_failed(s, rc, "read", e);
-    if (sum != persist_meta_sum(index, table_index))
-        return err_set(e, -EUCLEAN,
-                       "%s is corrupt (its indexes do not match their checksum); " PERSIST_ADVICE,
-                       s->path);
-    l->indexes(l->arg, index, table_index);
-    return 0;
-}
-
-/* objects that are not what was stored */
-struct damage {
-    size_t n;
-    char first[UUID_TEXT_LEN + 1];
-};
-
-static int load_node(struct sqlite *s, sqlite3_stmt *st, const struct persist_load *l,
-                     struct damage *d, struct err *e)
-{
-    const char *id = (const char *)sqlite3_column_text(st, 0);
-    const void *object = sqlite3_column_blob(st, 1);
-    size_t n = (size_t)sqlite3_column_bytes(st, 1);
-    int r;
-
-    if (!id || !object)
-        return err_set(e, -EUCLEAN, "%s is corrupt (a node without id or content); " PERSIST_ADVICE,
-                       s->path);
-    if (persist_sum(id, object, n) != (uint64_t)sqlite3_column_int64(st, 2)) {
-        if (d->n++ == 0)
-            (void)snprintf(d->first, sizeof(d->first), "%s", id);
-        return 0;
-    }
-    r = l->object(l->arg, TABLE_NODES, id, object, n, e);
-    return r < 0 ? err_wrap(e, -EUCLEAN, "%s is corrupt (node %s)", s->path, id) : 0;
-}
-
-/* in the order in which they lie in the file: a cold disk reads them in one go */
-static int load_nodes(struct sqlite *s, const struct persist_load *l, struct err *e)
-{
-    struct damage d = {0};
-    sqlite3_stmt *st = NULL;
-    size_t n = 0;
-    int r = 0, rc;
-
-    rc = sqlite3_prepare_v2(s->db, "SELECT id, object, sum FROM nodes NOT INDEXED", -1, &st, NULL);
-    while (r == 0 && (rc == SQLITE_OK || rc == SQLITE_ROW)) {
-        rc = sqlite3_step(st);
-        if (rc != SQLITE_ROW)
-            break;
-        n++;
-        r = load_node(s, st, l, &d, e);
-    }
-    (void)sqlite3_finalize(st);
-    if (r < 0)
-        return r;
-    if (rc != SQLITE_DONE)
-        return persist_failed(s, rc, "read", e);
-    if (d.n == 0)
-        return 0;
-    return err_set(
-        e, -EUCLEAN,
-        "%s is corrupt (node %s is not what was stored, as are %zu more of %zu); " PERSIST_ADVICE,
-        s->path, d.first, d.n - 1, n);
-}
-
-/* SQLite's report of damage as an error; a page that could not be read is none */
-static int damaged(const struct sqlite *s, const char *report, struct err *e)
-{
-    static const char unread[] = "error code=";
-    const char *code = strstr(report, unread), *line = strrchr(report, '\n');
-    uint64_t rc = 0;
-
-    if (code && parse_u64(code + strlen(unread), &rc) == 0 && (rc & 0xff) == SQLITE_IOERR)
-        return persist_failed(s, SQLITE_IOERR, "read", e);
-    return err_set(e, -EUCLEAN, "%s is corrupt (%s); " PERSIST_ADVICE, s->path,
-                   line ? line + 1 : report);
-}
-
-/* the trees that hold it all, which no checksum of ours covers */
-static int check_trees(const struct sqlite *s, struct err *e)
-{
-    sqlite3_stmt *st = NULL;
-    const char *text = NULL;
-    int r = 0, rc = sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL);
-
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW)
-        text = (const char *)sqlite3_column_text(st, 0);
-    if (rc != SQLITE_ROW)
-        r = persist_failed(s, rc, "read", e);
-    else if (!str_eq(text, "ok"))
-        r = damaged(s, str_or_empty(text), e);
-    (void)sqlite3_finalize(st);
-    return r;
-}
-
-/* What cannot be read stays as it is: closing must not copy the log into a damaged file. */
-static void leave_alone(const struct sqlite *s)
-{
-    if (s->db)
-        (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-}
-
-static int sqlite_load(struct persist *p, const struct persist_load *l, struct err *e)
-{
-    struct sqlite *s = container_of(p, struct sqlite, p);
-    int r = load_meta(s, l, e);
-
-    if (r == 0)
-        r = load_nodes(s, l, e);
-    if (r == 0)
-        r = check_trees(s, e);
-    if (r < 0)
-        leave_alone(s);
-    return r;
-}
 
 /* --- committing, on the writer's thread --- */
 
@@ -221,6 +68,7 @@ static int put_change(struct sqlite *s, const struct persist_change *c)
 
 static int put_batch(struct sqlite *s, const struct persist_batch *b)
 {
+    uint64_t replaced = b->replace ? b->index : s->replaced;
     int rc = step(s->begin);
 
     if (rc == SQLITE_OK && b->replace)
@@ -231,10 +79,14 @@ static int put_batch(struct sqlite *s, const struct persist_batch *b)
         rc = put_meta(s, persist_index_keys[t], b->table_index[t]);
     if (rc == SQLITE_OK)
         rc = put_meta(s, "index", b->index);
+    if (rc == SQLITE_OK && b->replace)
+        rc = put_meta(s, PERSIST_REPLACED_KEY, replaced);
     if (rc == SQLITE_OK)
-        rc = put_meta(s, "sum", persist_meta_sum(b->index, b->table_index));
+        rc = put_meta(s, "sum", persist_meta_sum(b->index, b->table_index, replaced));
     if (rc == SQLITE_OK)
         rc = step(s->commit);
+    if (rc == SQLITE_OK)
+        s->replaced = replaced;
     return rc;
 }
 
@@ -397,7 +249,7 @@ static int sqlite_close_wait(struct persist *p)
 }
 
 static const struct persist_ops sqlite_ops = {
-    .load = sqlite_load,
+    .load = persist_sqlite_load,
     .commit = sqlite_commit,
     .close = sqlite_close_wait,
 };
@@ -417,7 +269,7 @@ int persist_sqlite_open(const struct persist_sqlite_opts *o, struct persist **re
     if (r == 0)
         r = persist_open_database(s, o->vfs, e);
     if (r < 0) {
-        leave_alone(s);
+        persist_leave_alone(s);
         close_database(s);
         sqlite_free(s);
         return r;

@@ -11,9 +11,10 @@
  * its indexes belong to it: the owner uses others from then on.
  *
  * SQLite: DIR/state.db in WAL mode with synchronous=FULL; table meta (schema, index, one index per
- * table, their checksum) and table nodes (id, packed object, checksum).  DIR/lock is held with
- * flock and names the holder.  Commits, the copying of the log into the file behind them and the
- * closing run on base/writer's thread; the connection is used nowhere else after load.
+ * table and one of the last replacement, their checksum) and table nodes (id, packed object,
+ * checksum).  DIR/lock is held with flock and names the holder.  Commits, the copying of the log
+ * into the file behind them and the closing run on base/writer's thread; the connection is used
+ * nowhere else after load.
  *
  * Depends on: base/, state/store.h (enum table), sqlite.
  */
@@ -46,7 +47,9 @@ struct persist_batch {
 
 /* what load() tells */
 struct persist_load {
-    void (*indexes)(void *arg, uint64_t index, const uint64_t table_index[TABLE_MAX]);
+    /* replaced: the index of the last batch that replaced everything, 0 when none has */
+    void (*indexes)(void *arg, uint64_t index, const uint64_t table_index[TABLE_MAX],
+                    uint64_t replaced);
     /* in no order; a negative return ends the loading with it */
     int (*object)(void *arg, enum table t, const char *id, const void *object, size_t n,
                   struct err *e);

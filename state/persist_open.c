@@ -113,7 +113,7 @@ uint32_t persist_sum(const char *id, const void *object, size_t n)
     return (uint32_t)crc32_z(sum, object, n);
 }
 
-uint32_t persist_meta_sum(uint64_t index, const uint64_t table_index[TABLE_MAX])
+uint32_t persist_meta_sum(uint64_t index, const uint64_t table_index[TABLE_MAX], uint64_t replaced)
 {
     uLong sum = 0;
     char text[32];
@@ -122,6 +122,10 @@ uint32_t persist_meta_sum(uint64_t index, const uint64_t table_index[TABLE_MAX])
     sum = crc32_z(sum, (const Bytef *)text, (size_t)n);
     for (size_t t = 0; t < TABLE_MAX; t++) {
         n = snprintf(text, sizeof(text), "%" PRIu64 ";", table_index[t]);
+        sum = crc32_z(sum, (const Bytef *)text, (size_t)n);
+    }
+    if (replaced > 0) {
+        n = snprintf(text, sizeof(text), "replaced %" PRIu64 ";", replaced);
         sum = crc32_z(sum, (const Bytef *)text, (size_t)n);
     }
     return (uint32_t)sum;
@@ -146,7 +150,7 @@ static void sql_meta_sum(sqlite3_context *c, int n, sqlite3_value **v)
     for (int t = 0; t < TABLE_MAX && t + 1 < n; t++)
         table_index[t] = (uint64_t)sqlite3_value_int64(v[t + 1]);
     sqlite3_result_int64(
-        c, (int64_t)persist_meta_sum((uint64_t)sqlite3_value_int64(v[0]), table_index));
+        c, (int64_t)persist_meta_sum((uint64_t)sqlite3_value_int64(v[0]), table_index, 0));
 }
 
 static int add_functions(const struct sqlite *s, struct err *e)

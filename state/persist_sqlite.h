@@ -19,8 +19,9 @@ struct sqlite {
     sqlite3_stmt *begin, *commit, *put_meta, *put_node, *delete_node;
     struct writer *writer; /* borrowed */
     uint64_t close_wait_ns;
-    int log_pages;    /* in the write-ahead log after the last commit; of the thread */
-    struct stat file; /* what was opened; st_ino 0: not the system's */
+    int log_pages;     /* in the write-ahead log after the last commit; of the thread */
+    uint64_t replaced; /* index of the last batch that replaced everything; likewise */
+    struct stat file;  /* what was opened; st_ino 0: not the system's */
 
     /* of the loop */
     bool closing;
@@ -34,6 +35,7 @@ struct sqlite {
 
 /* names of meta's rows */
 extern const char *const persist_index_keys[TABLE_MAX];
+#define PERSIST_REPLACED_KEY "index.replaced" /* not there before the first */
 
 /* negative errno and a sentence for what SQLite answered */
 int persist_failed(const struct sqlite *s, int rc, const char *what, struct err *e);
@@ -41,5 +43,9 @@ int persist_failed(const struct sqlite *s, int rc, const char *what, struct err 
 int persist_open_database(struct sqlite *s, const char *vfs, struct err *e) _must_check_;
 /* of an object as it is stored */
 uint32_t persist_sum(const char *id, const void *object, size_t n);
-/* of all indexes */
-uint32_t persist_meta_sum(uint64_t index, const uint64_t table_index[TABLE_MAX]);
+/* of all indexes; replaced 0: there is none */
+uint32_t persist_meta_sum(uint64_t index, const uint64_t table_index[TABLE_MAX], uint64_t replaced);
+/* the function of struct persist_ops */
+int persist_sqlite_load(struct persist *p, const struct persist_load *l, struct err *e);
+/* What cannot be read stays as it is: closing must not copy the log into a damaged file. */
+void persist_leave_alone(const struct sqlite *s);

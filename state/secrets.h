@@ -2,8 +2,8 @@
  * identifies.
  *
  * Open addressing over borrowed items, the hashes apart so that growing touches no item: 12 bytes a
- * slot, at most three quarters of which are in use.  The hash is seeded, for secrets are chosen by peers,
- * and what it finds is compared without telling by its time how much was right.
+ * slot, at most three quarters of which are in use.  The hash is seeded, for secrets are chosen by
+ * peers, and what it finds is compared without telling by its time how much was right.
  *
  * Depends on: base/, model/item.
  * Owns: its tables; the items are the node table's, which says here what it replaces.

@@ -7,14 +7,15 @@
 #include "state/changes.h"
 #include "state/nodes.h"
 #include "state/persist.h"
-#include "state/secrets.h"
 #include "state/watch.h"
 
 enum {
-    WRITES_PER_TURN = 200, /* also when they are of one node or change nothing */
+    WRITES_PER_BATCH = 200, /* also when they are of one node */
     SLOW_SEC = 5,
     RETRY_SEC = 2,
 };
+
+#define TURN_NS (2 * NSEC_PER_MSEC) /* that writes run before others have their turn */
 
 struct write {
     struct list link;
@@ -51,6 +52,7 @@ struct store {
     struct persist_change *batch; /* owned; the overlay as persist takes it */
     uint64_t next_index, next_table_index[TABLE_MAX];
     size_t n_changed; /* writes of the batch that used an index */
+    size_t n_ran;     /* those in ran */
     /* one that ran on top of the batch and did not fit: the first of the next one */
     struct write *carry;
     struct changes carry_changes;
@@ -133,6 +135,12 @@ static bool batch_has_room(const struct store *s, const struct changes *more)
                                  s->overlay.bytes + more->bytes <= PERSIST_BATCH_BYTES);
 }
 
+static void batch_note(struct store *s, struct write *w)
+{
+    list_append(&s->ran, &w->link);
+    s->n_ran++;
+}
+
 /* runs one write on the overlay; false when the batch is full and the write carried over */
 static bool run_write(struct store *s, struct write *w)
 {
@@ -155,7 +163,7 @@ static bool run_write(struct store *s, struct write *w)
         if (s->n_changed == 0)
             write_finish(w, w->r, w->index, w->e);
         else
-            list_append(&s->ran, &w->link);
+            batch_note(s, w);
         return true;
     }
     if (!batch_has_room(s, &t.own)) {
@@ -164,7 +172,7 @@ static bool run_write(struct store *s, struct write *w)
         return false;
     }
     batch_add(s, &t.own);
-    list_append(&s->ran, &w->link);
+    batch_note(s, w);
     return true;
 }
 
@@ -195,32 +203,34 @@ static void batch_submit(struct store *s)
 
 static void replace_submit(struct store *s);
 
+/* builds a batch; one that takes long in several turns */
 static void run_queue(void *arg)
 {
+    uint64_t end = clock_boot_ns() + TURN_NS;
     struct store *s = arg;
 
     if (s->in_flight || s->closing)
         return;
-    if (s->content && !s->carry) {
+    if (s->content && !s->carry && s->n_changed == 0) {
         replace_submit(s);
         return;
     }
     if (s->carry) {
-        struct write *w = steal_ptr(&s->carry);
-
         batch_add(s, &s->carry_changes);
-        list_append(&s->ran, &w->link);
+        batch_note(s, steal_ptr(&s->carry));
     }
-    for (int i = 0; i < WRITES_PER_TURN && !s->content; i++) {
+    while (s->n_ran < WRITES_PER_BATCH && !s->content) {
         struct write *w = write_take(&s->queue);
 
         if (!w || !run_write(s, w))
             break;
+        if (clock_boot_ns() > end && !list_empty(&s->queue)) {
+            defer_set(&s->defer);
+            return;
+        }
     }
     if (s->n_changed > 0)
         batch_submit(s);
-    else if (!list_empty(&s->queue))
-        defer_set(&s->defer);
 }
 
 /* --- the end of a batch --- */
@@ -284,8 +294,10 @@ static void note_end(struct store *s, int r, const struct err *e)
 
 static void content_free(struct store_content *c)
 {
-    if (c)
+    if (c) {
         free(c->changes);
+        secrets_done(&c->secrets);
+    }
     free(c);
 }
 
@@ -317,7 +329,7 @@ static void on_committed(void *arg, int r, const struct err *e)
         publish(s);
     changes_done(&s->overlay);
     s->batch = mem_free(s->batch);
-    s->n_changed = 0;
+    s->n_changed = s->n_ran = 0;
     list_init(&ran);
     for (struct write *w; (w = write_take(&s->ran));)
         list_append(&ran, &w->link);
@@ -348,19 +360,6 @@ static void replace_end(struct store *s, int r, const struct err *e)
     content_free(c);
 }
 
-/* all anew; some 10 ms for 100,000 nodes */
-static void index_secrets(struct store *s)
-{
-    static const struct uuid all;
-    const struct node_item *it;
-    size_t pos = 0;
-
-    secrets_done(&s->secrets);
-    secrets_init(&s->secrets);
-    while ((it = nodes_next(s->nodes, &all, 0, &pos)))
-        secrets_replace(&s->secrets, NULL, it);
-}
-
 static void on_replaced(void *arg, int r, const struct err *e)
 {
     struct store *s = arg;
@@ -371,11 +370,12 @@ static void on_replaced(void *arg, int r, const struct err *e)
         return;
     }
     if (r >= 0) {
-        struct nodes *old = s->nodes;
+        struct store_content old = {.nodes = s->nodes, .secrets = s->secrets};
 
         s->nodes = s->content->nodes;
-        s->content->nodes = old;
-        index_secrets(s);
+        s->secrets = s->content->secrets;
+        s->content->nodes = old.nodes;
+        s->content->secrets = old.secrets;
         s->index = s->replaced_index = s->next_index;
         memcpy(s->table_index, s->next_table_index, sizeof(s->table_index));
         watches_wake_all(&s->watches);
@@ -441,11 +441,13 @@ void store_write(struct store *s, store_fn *fn, store_done *done, void *arg)
 
 /* --- opening and closing --- */
 
-static void on_load_indexes(void *arg, uint64_t index, const uint64_t table_index[TABLE_MAX])
+static void on_load_indexes(void *arg, uint64_t index, const uint64_t table_index[TABLE_MAX],
+                            uint64_t replaced)
 {
     struct store *s = arg;
 
     s->index = index;
+    s->replaced_index = replaced;
     memcpy(s->table_index, table_index, sizeof(s->table_index));
 }
 
@@ -530,11 +532,12 @@ struct store *store_close(struct store *s)
     defer_stop(&s->defer);
     r = s->persist->ops->close(s->persist);
     timer_stop(&s->disk);
-    if (r < 0) {
+    if (r < 0)
         (void)err_set(&e, r, "the server is stopping and the disk does not answer");
-        for (struct write *w; (w = write_take(&s->ran));)
-            write_finish(w, r, s->index, &e);
-    }
+    else
+        r = err_set(&e, -ECANCELED, "the server is stopping");
+    for (struct write *w; (w = write_take(&s->ran));)
+        write_finish(w, r, s->index, &e);
     (void)err_set(&e, -ECANCELED, "the server is stopping");
     if (s->content && !s->in_flight)
         replace_end(s, -ECANCELED, &e);

@@ -18,6 +18,7 @@
 
 #include "base/writer.h"
 #include "model/page.h"
+#include "state/secrets.h"
 
 struct store;
 struct txn;
@@ -106,6 +107,7 @@ struct persist_change;
 /* what is to be in the store; state/restore.c makes it */
 struct store_content {
     struct nodes *nodes;            /* owned */
+    struct secrets secrets;         /* owned; of the same nodes */
     struct persist_change *changes; /* owned; the same nodes as persist takes them, borrowed */
     size_t n;
     uint64_t index; /* that it had where it was taken, of all tables */
@@ -117,7 +119,7 @@ typedef void store_replaced(void *arg, int r, uint64_t index, struct nodes *take
  * writes that wait.  The indexes become the larger of ours and the content's, + 1; every watch
  * fires.  One at a time.  done comes later, never from inside. */
 void store_replace(struct store *s, struct store_content *take, store_replaced *done, void *arg);
-/* the index of the last replacement since the start: no object is older than that; 0 = none */
+/* the index of the last replacement: no object is older than that for those who read; 0 = none */
 uint64_t store_replaced_index(const struct store *s);
 
 /* --- watching: who waits for what beyond which index --- */

@@ -18,7 +18,7 @@ struct connection {
 struct fake_disk {
     struct object *v; /* in the order of ids */
     size_t n, cap;
-    uint64_t index, table_index[TABLE_MAX];
+    uint64_t index, table_index[TABLE_MAX], replaced;
     int fail;
     struct err fail_text;
     bool automatic;
@@ -104,6 +104,8 @@ bool fake_disk_step(struct fake_disk *d)
         put(d, c->id, c->object, c->n);
     }
     d->index = d->batch.index;
+    if (d->batch.replace)
+        d->replaced = d->index;
     memcpy(d->table_index, d->batch.table_index, sizeof(d->table_index));
     d->commits++;
     done(d->arg, 0, &d->fail_text);
@@ -114,7 +116,7 @@ static int conn_load(struct persist *p, const struct persist_load *l, struct err
 {
     const struct fake_disk *d = container_of(p, struct connection, p)->d;
 
-    l->indexes(l->arg, d->index, d->table_index);
+    l->indexes(l->arg, d->index, d->table_index, d->replaced);
     for (size_t i = 0; i < d->n; i++) {
         int r = l->object(l->arg, TABLE_NODES, d->v[i].id, d->v[i].p, d->v[i].n, e);
 

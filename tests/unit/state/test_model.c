@@ -455,6 +455,7 @@ static void replace(struct world *w)
     struct replacing op = {0};
 
     c.index = store_index(w->store) / 2 + below(w, store_index(w->store) + 10);
+    secrets_init(&c.secrets);
     c.changes = xnew0_n(struct persist_change, c.n);
     memset(&w->next, 0, sizeof(w->next));
     for (uint64_t i = 0; i < c.n; i++) {
@@ -466,6 +467,7 @@ static void replace(struct world *w)
         c.changes[i].object = it->packed;
         c.changes[i].n = it->packed_len;
         w->next.object[first + i] = item_hash(it);
+        secrets_replace(&c.secrets, NULL, it);
         nodes_put(c.nodes, it);
     }
     store_replace(w->store, &c, replaced, &op);
