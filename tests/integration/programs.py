@@ -11,7 +11,7 @@ import tempfile
 import time
 import unittest
 
-from wire import wait_until
+from wire import Rpc, fake_node, register, wait_until
 
 BIN = os.environ.get('PICKET_BIN', 'build/bin')
 
@@ -232,3 +232,22 @@ class ProgramCase(unittest.TestCase):
 
 def now():
     return time.monotonic()
+
+
+class SharedServer:
+    """for test cases whose tests all ask one server, which has a node (mixed into a ProgramCase)"""
+    NODE = fake_node('aaaaaaaa-0000-0000-0000-000000000001', 'aaaaaaaa-1111-1111-1111-000000000001')
+
+    @classmethod
+    def setUpClass(cls):
+        cls.case = cls()
+        cls.srv = cls.case.server().start().wait()
+        with Rpc(cls.srv.rpc) as r:
+            register(r, cls.NODE)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.case.doCleanups()
+
+    def runTest(self):
+        pass

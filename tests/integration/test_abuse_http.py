@@ -4,13 +4,13 @@ import time
 import unittest
 
 from abuse import FULL, MIB, AbuseCase, address, answer, dial, hear, raise_descriptors, say
-from programs import http_get
-from wire import Rpc, fake_node, register, wait_until
+from programs import SharedServer, http_get
+from wire import Rpc, register, wait_until
 
 GET = b'GET /v1/status/leader HTTP/1.1\r\nHost: h\r\n\r\n'
 TOO_MANY = 'Your IP is issuing too many concurrent connections, please rate limit your calls\n'
 BUSY = 'the server is busy: too much waits in its connections'
-A = fake_node('aaaaaaaa-0000-0000-0000-000000000001', 'aaaaaaaa-1111-1111-1111-000000000001')
+A = SharedServer.NODE
 
 
 def setUpModule():
@@ -78,21 +78,7 @@ class PerAddress(AbuseCase):
         self.assertEqual(one(self.dial(srv.http, '127.0.0.2'))[0], 200)
 
 
-class Ceilings(AbuseCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.case = cls()
-        cls.srv = cls.case.server().start().wait()
-        with Rpc(cls.srv.rpc) as r:
-            register(r, A)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.case.doCleanups()
-
-    def runTest(self):
-        pass
-
+class Ceilings(SharedServer, AbuseCase):
     def refused(self, data, status, text=None):
         s = self.dial(self.srv.http)
         say(s, data)

@@ -7,10 +7,11 @@ import time
 import unittest
 
 from abuse import FULL, AbuseCase, address, hear, raise_descriptors
-from wire import (FIN, RST, SYN, YAMUX_DATA, YAMUX_WINDOW, Rpc, RpcError, beat, fake_node, pack, register, unpack,
+from programs import SharedServer
+from wire import (FIN, RST, SYN, YAMUX_DATA, YAMUX_WINDOW, Rpc, RpcError, beat, pack, register, unpack,
                   wait_until)
 
-A = fake_node('aaaaaaaa-0000-0000-0000-000000000001', 'aaaaaaaa-1111-1111-1111-000000000001')
+A = SharedServer.NODE
 BUSY = 'rpc: the server is busy: too much waits in its connections'
 
 
@@ -77,21 +78,7 @@ class PerAddress(AbuseCase):
             return r.call('Status.Ping') == {}
 
 
-class Misuse(AbuseCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.case = cls()
-        cls.srv = cls.case.server().start().wait()
-        with Rpc(cls.srv.rpc) as r:
-            register(r, A)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.case.doCleanups()
-
-    def runTest(self):
-        pass
-
+class Misuse(SharedServer, AbuseCase):
     def test_silent_peers_have_five_seconds(self):
         with self.unharmed(self.srv):
             began = time.monotonic()

@@ -6,27 +6,13 @@ import sqlite3
 import struct
 import subprocess
 
-from programs import BIN, ProgramCase, get_json, http_get, run_cli
+from programs import BIN, ProgramCase, SharedServer, get_json, http_get, run_cli
 from wire import Rpc, RpcError, fake_node, pack, register, wait_until
 
-A = fake_node('aaaaaaaa-0000-0000-0000-000000000001', 'aaaaaaaa-1111-1111-1111-000000000001')
+A = SharedServer.NODE
 
 
-class HttpErrors(ProgramCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.case = cls()
-        cls.srv = cls.case.server().start().wait()
-        with Rpc(cls.srv.rpc) as r:
-            register(r, A)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.case.doCleanups()
-
-    def runTest(self):
-        pass
-
+class HttpErrors(SharedServer, ProgramCase):
     ROWS = [
         # method, target, status, body
         ('POST', '/v1/nodes', 405, 'Invalid method'),
