@@ -13,7 +13,8 @@ enum {
     FIELDS_MIN = 64,  /* items to decode: 30 us each */
     FIELDS_STEP = 16, /* before the clock is looked at */
     FORM_MIN = 256,   /* items to compress or to lay out: 10 us each */
-    PAGES_MAX = 4,    /* pages to render and deflate: up to 600 us each */
+    ESTIMATE_MIN = 256 * KIB,
+    PAGES_MAX = 4, /* pages to render and deflate: up to 600 us each */
 };
 #define SLICE_NS (2 * NSEC_PER_MSEC)
 
@@ -28,6 +29,7 @@ struct job {
     struct gzip *zip;       /* NULL: plain */
     struct buf zipped;
     unsigned depth; /* pretty: of the layout */
+    bool reserved;
 };
 
 struct slow {
@@ -107,6 +109,20 @@ static int job_add(struct job *j, struct err *e)
     return 0;
 }
 
+/* Room for all of it, from what the first part took: a body that grows by doubling is copied again
+ * and again, the last times for longer than a callback may run. */
+static void job_reserve(struct job *j)
+{
+    struct buf *b = &j->r.body;
+
+    if (j->reserved || b->len < ESTIMATE_MIN)
+        return;
+    j->reserved = true;
+    if (!j->zip)
+        (void)buf_reserve(
+            b, MIN(b->len / j->at.n * (j->r.items.n - j->at.n) / 8 * 9, b->max - b->len));
+}
+
 /* 1 = the body is complete */
 static int job_render(struct job *j, struct err *e)
 {
@@ -116,6 +132,7 @@ static int job_render(struct job *j, struct err *e)
     r = job_add(j, e);
     if (r < 0)
         return r;
+    job_reserve(j);
     last = j->at.n == j->r.items.n;
     r = job_zip(j, last);
     if (r == 0)
@@ -163,6 +180,8 @@ static void on_next(void *arg)
 
     if (!j)
         return;
+    if (j->r.is_stubs && s->shared->pages)
+        pages_touch(s->shared->pages); /* however long it takes: texts are not dropped meanwhile */
     while (r == 0 && clock_boot_ns() <= end)
         r = job_step(j, &e);
     if (r != 0)
@@ -182,8 +201,6 @@ void slow_start(struct slow *s, struct reply *take_r, struct ask *take_q,
     buf_init(&j->zipped, HTTP_REPLY_MAX);
     if (j->q.encoding != ENCODING_NONE && !is_joined(j))
         j->zip = gzip_new(j->q.encoding == ENCODING_DEFLATE);
-    if (j->r.is_stubs && s->shared->pages)
-        pages_touch(s->shared->pages);
     http_exchange_trim(take_x);
     http_on_gone(take_x, on_gone, j);
     list_append(&s->jobs, &j->link);

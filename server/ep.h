@@ -15,3 +15,5 @@ endpoint ep_alloc_get_allocs;
 endpoint ep_status_ping, ep_status_leader, ep_status_peers, ep_status_version, ep_status_members,
     ep_status_has_node_conn, ep_region_list;
 endpoint ep_system_gc, ep_system_reconcile;
+/* goes on with the answers of Node.List (a struct server); for server.run_listings */
+void ep_lists_run(void *arg);

@@ -10,6 +10,7 @@
 #include "server/back_stream.h"
 #include "server/call.h"
 #include "server/dispatch.h"
+#include "server/ep.h"
 #include "server/gc.h"
 #include "server/snapshot.h"
 #include "server/view.h"
@@ -138,6 +139,8 @@ int server_new(const struct server_opts *o, struct server **ret, struct err *e)
     s->rpc_advertise = xstrdup(o->rpc_advertise);
     s->http_advertise = xstrdup(o->http_advertise);
     list_init(&s->calls);
+    list_init(&s->listings);
+    defer_init(s->loop, &s->run_listings, ep_lists_run, s);
     list_init(&s->streams);
     s->view = server_view(s);
     r = open_store(s, o, e);
@@ -236,6 +239,7 @@ struct server *server_free(struct server *s)
             c->may_drop) /* the others wait for a commit: the store answers them below */
             call_gone(c);
     }
+    defer_stop(&s->run_listings);
     s->gc = gc_free(s->gc); /* what it has written ends in the store */
     snapshots_stop(s->snapshots);
     s->store = store_close(s->store);

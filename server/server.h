@@ -29,6 +29,8 @@ struct server {
     struct snapshots *snapshots;          /* owned; NULL without a data folder */
     struct list streams;                  /* of server/back_stream */
     struct list calls;                    /* requests that are waiting (server/call.h) */
+    struct list listings;                 /* those whose answer is made in slices (ep_list.c) */
+    struct defer run_listings;
     size_t writing_bytes;                 /* held by those of them that wait for the disk */
     char *rpc_advertise, *http_advertise; /* owned; "ip:port" */
     char id[UUID_TEXT_LEN + 1];           /* of this server, kept in its data folder */

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "wire/http1_priv.h"
@@ -177,6 +179,18 @@ static void hconn_on_timer(void *arg)
 
 /* --- writing --- */
 
+/* What was sent goes back to the system at once: giving back hundreds of megabytes in one piece
+ * takes ten milliseconds and more. */
+static void give_back(uint8_t *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p, to = from + n;
+
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (from < to)
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 /* in state WRITE: goes on until all has been handed over; before a close, until all has left, as a
  * conn gives its last bytes a few seconds only */
 static void hconn_write_more(struct hconn *h)
@@ -187,6 +201,7 @@ static void hconn_write_more(struct hconn *h)
         if (conn_pending(h->conn) > OUT_HIGH)
             break;
         conn_write(h->conn, h->out.p + h->out_at, n);
+        give_back(h->out.p + h->out_at, n);
         h->out_at += n;
     }
     if (h->out_at < h->out.len || (h->closing && conn_pending(h->conn) > OUT_HIGH)) {

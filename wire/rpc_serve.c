@@ -16,6 +16,7 @@
 enum {
     REQUESTS_PER_TURN = 64, /* pipelined ones; then others have their turn */
     SMALL_BODY = 16 * KIB,
+    OUT_SPARED = 1 * MIB, /* of CONN_OUT_MAX, for small bodies: beyond it the session ends */
 };
 #define RPC_BUSY_TEXT "rpc: the server is busy: too much waits in its connections"
 
@@ -105,6 +106,15 @@ static void put(struct rpc_serve *v, const void *p, size_t n)
 
 static const uint8_t empty_map[] = {0x80};
 
+/* a large body that the peer's other answers leave room for */
+static bool fits(const struct rpc_serve *v, size_t n)
+{
+    const struct conn *plain = v->session->plain;
+    size_t waits = v->stream ? yamux_queued(v->stream) : plain ? conn_pending(plain) : 0;
+
+    return waits == 0 || waits + n <= CONN_OUT_MAX - OUT_SPARED;
+}
+
 /* a small body goes in one frame with its header, a large one is not copied for that */
 static void send_reply(struct rpc_serve *v, uint64_t seq, const char *method, const char *error,
                        const void *body, size_t n)
@@ -112,7 +122,7 @@ static void send_reply(struct rpc_serve *v, uint64_t seq, const char *method, co
     struct buf b = BUF_INIT(RPC_HEADER_MAX + CONN_OUT_MAX);
     bool large = n > SMALL_BODY && n < CONN_OUT_MAX - RPC_HEADER_MAX;
 
-    if (large && !budget_allows(BUDGET_OUT, 0, n)) {
+    if (large && (!fits(v, n) || !budget_allows(BUDGET_OUT, 0, n))) {
         large = false;
         error = RPC_BUSY_TEXT;
         body = empty_map;

@@ -56,6 +56,7 @@ uint32_t yamux_stream_id(const struct yamux_stream *s);
  * streams ends the session. */
 void yamux_write(struct yamux_stream *s, const void *p, size_t n);
 size_t yamux_pending(const struct yamux_stream *s); /* bytes that wait */
+size_t yamux_queued(const struct yamux_stream *s);  /* the same in all streams of its session */
 void yamux_consumed(struct yamux_stream *s, size_t n);
 void yamux_finish(struct yamux_stream *s); /* FIN behind what was written; reading goes on */
 /* lets go of the stream: FIN when it was not sent; no callbacks from now on */

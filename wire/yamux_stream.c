@@ -286,6 +286,11 @@ size_t yamux_pending(const struct yamux_stream *s)
     return s->out.len - s->out_at;
 }
 
+size_t yamux_queued(const struct yamux_stream *s)
+{
+    return s->y ? s->y->queued : 0;
+}
+
 void yamux_on_window(struct yamux_stream *s, uint32_t delta)
 {
     s->send_window = MIN(s->send_window + delta, (uint64_t)UINT32_MAX);
