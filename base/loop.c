@@ -514,6 +514,7 @@ struct loop *loop_free(struct loop *l)
 {
     if (!l)
         return NULL;
+    loop_children_drop(l);
     (void)sd_event_source_disable_unref(l->epoll_source);
     (void)sd_event_source_disable_unref(l->timer_source);
     (void)sd_event_source_disable_unref(l->defer_source);

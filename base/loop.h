@@ -74,13 +74,13 @@ static inline bool timer_armed(const struct timer *t)
 void loop_on_late(struct loop *l, uint64_t more_than_ns, void (*fn)(void *arg, uint64_t due_ns),
                   void *arg);
 
-/* Callbacks that ran longer than SLOW_CALLBACK_NS: nobody else was served meanwhile.  The machine may
- * have been at fault, as may whoever stopped the process. */
+/* Callbacks that ran longer than SLOW_CALLBACK_NS: nobody else was served meanwhile.  The machine
+ * may have been at fault, as may whoever stopped the process. */
 #define SLOW_CALLBACK_NS (5 * NSEC_PER_MSEC)
 struct loop_slow {
     uint64_t n;          /* since the start */
     uint64_t longest_ns; /* since the last look */
-    const char *name;    /* of the longest: of its io or timer, or a deferred function; NULL: none */
+    const char *name; /* of the longest: of its io or timer, or a deferred function; NULL: none */
 };
 /* looks, and begins the longest anew */
 void loop_slow(struct loop *l, struct loop_slow *ret);
@@ -109,6 +109,9 @@ struct child_watch;
 int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *arg, pid_t pid, int wait_status),
                   void *arg, struct child_watch **ret) _must_check_;
 struct child_watch *loop_child_cancel(struct child_watch *w); /* NULL-safe, returns NULL */
+/* Of loop_free(): children that have not ended are not watched any more, else they would keep the
+ * descriptors of the loop.  Their watches stay to be cancelled. */
+void loop_children_drop(struct loop *l);
 /* For who is the first process of a container, to whom all orphans come: reaps children that
  * nobody watches.  SIGCHLD must be blocked; for one loop, until the process ends. */
 int loop_reap_orphans(struct loop *l) _must_check_;

@@ -74,6 +74,13 @@ struct child_watch *loop_child_cancel(struct child_watch *w)
     return NULL;
 }
 
+void loop_children_drop(struct loop *l)
+{
+    list_for_each (w, &watched, struct child_watch, link)
+        if (w->source && sd_event_source_get_event(w->source) == loop_sd(l))
+            w->source = sd_event_source_disable_unref(w->source);
+}
+
 /* --- those of others --- */
 
 static bool is_watched(pid_t pid)

@@ -75,6 +75,7 @@ static void abandon(struct proc *p)
         destroy(p);
         return;
     }
+    p->exec_fd = fd_close(p->exec_fd);
     kill_group(p);
     list_append(&abandoned, &p->link);
 }

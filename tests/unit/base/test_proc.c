@@ -686,6 +686,35 @@ static void test_proc_reports_a_child_that_hangs_and_its_end(void **state)
     turn_until(&s->gone);
 }
 
+static size_t open_descriptors(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    size_t n = 0;
+
+    assert_non_null(d);
+    while (readdir(d))
+        n++;
+    (void)closedir(d);
+    return n;
+}
+
+static void test_proc_free_and_the_loop_before_the_end(void **state)
+{
+    const char *argv[] = {"/bin/sleep", "600", NULL};
+    struct seen *s = *state;
+    struct proc_opts o = opts(s, argv);
+    struct err e;
+    size_t n;
+
+    loop = loop_free(loop);
+    n = open_descriptors();
+    assert_int_equal(loop_new(&loop), 0);
+    assert_int_equal(proc_start(loop, &o, &s->proc, &e), 0);
+    s->proc = proc_free(s->proc);
+    loop = loop_free(loop);
+    assert_int_equal(open_descriptors(), n);
+}
+
 static void test_proc_free_of_a_child_that_hangs(void **state)
 {
     struct seen *s = *state;
@@ -794,6 +823,7 @@ int main(void)
         T(test_proc_free_in_on_output),
         T(test_proc_free_in_on_end),
         T(test_proc_reports_a_child_that_hangs_and_its_end),
+        T(test_proc_free_and_the_loop_before_the_end),
         T(test_proc_free_of_a_child_that_hangs),
         T(test_describe_wait_names_state_and_call),
         T(test_describe_wait_of_one_that_spins),
