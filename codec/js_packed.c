@@ -231,6 +231,16 @@ static int is_left_out(const struct field *f, struct mp_in in)
     return t.type == MP_NIL || (f->type == FT_MAP && t.type == MP_MAP && t.n == 0);
 }
 
+/* what stands in a row that is not shown must be right all the same */
+static int pass_over(struct buf *b, const struct field *f, struct mp_in *at, unsigned opts)
+{
+    size_t len = b->len;
+    int r = at->p ? put_value(b, f, at, opts) : 0;
+
+    b->len = len;
+    return r;
+}
+
 /* one row with its name; the value is not there when at->p is NULL */
 static int put_row_value(struct buf *b, const struct field *f, size_t *written, struct mp_in *at,
                          unsigned opts)
@@ -243,11 +253,11 @@ static int put_row_value(struct buf *b, const struct field *f, size_t *written, 
     if (left_out < 0)
         return left_out;
     if (left_out > 0 || (f->flags & F_NO_JSON))
-        return at->p && mp_skip(at) < 0 ? -EBADMSG : 0;
+        return pass_over(b, f, at, opts);
     js_put_name(b, (*written)++, f->name);
     if ((f->flags & F_SECRET) && !(opts & JS_SECRETS)) {
         js_put_lit(b, "\"\"");
-        return at->p && mp_skip(at) < 0 ? -EBADMSG : 0;
+        return pass_over(b, f, at, opts);
     }
     return at->p ? put_value(b, f, at, opts) : put_zero(b, f, opts);
 }

@@ -13,119 +13,15 @@
 #include "codec/js.h"
 #include "codec/mp.h"
 #include "codec/ops.h"
-#include "model/methods.h"
-#include "model/node.h"
-#include "model/query.h"
-#include "model/rpc_client.h"
-#include "model/rpc_types.h"
-#include "model/rpc_write.h"
-#include "model/why.h"
 #include "tests/support/mp_oracle.h"
-
-#define D(type)                                                                                    \
-    {                                                                                              \
-        &desc_##type, sizeof(struct type)                                                          \
-    }
-
-static const struct {
-    const struct desc *d;
-    size_t size; /* of the C struct that its name says */
-} all[] = {
-    D(agent_profile_request),
-    D(agent_profile_response),
-    D(alloc),
-    D(alloc_specific_request),
-    D(alloc_update_request),
-    D(allocs_get_request),
-    D(allocs_get_response),
-    D(client_stats_response),
-    D(cni_config),
-    D(cpu_core),
-    D(csi_controller_info),
-    D(csi_info),
-    D(csi_node_info),
-    D(csi_topology),
-    D(device_attribute),
-    D(device_instance),
-    D(device_locality),
-    D(dns_config),
-    D(drain_metadata),
-    D(drain_spec),
-    D(drain_strategy),
-    D(driver_info),
-    D(emit_node_events_request),
-    D(generic_request),
-    D(host_cpu_stats),
-    D(host_data),
-    D(host_data_request),
-    D(host_data_response),
-    D(host_disk_stats),
-    D(host_disk_usage),
-    D(host_memory_stats),
-    D(host_network),
-    D(host_stats),
-    D(host_volume),
-    D(job_names),
-    D(legacy_resources),
-    D(monitor_request),
-    D(network_resource),
-    D(node),
-    D(node_allocs_response),
-    D(node_client_allocs_response),
-    D(node_conn_query_response),
-    D(node_cpu),
-    D(node_device),
-    D(node_disk),
-    D(node_drain_body),
-    D(node_drain_update_response),
-    D(node_event),
-    D(node_list_fields),
-    D(node_list_request),
-    D(node_list_response),
-    D(node_memory),
-    D(node_meta_apply_request),
-    D(node_meta_response),
-    D(node_network_address),
-    D(node_network_resource),
-    D(node_register_request),
-    D(node_resources),
-    D(node_server_info),
-    D(node_specific_request),
-    D(node_stub),
-    D(node_update_drain_request),
-    D(node_update_eligibility_request),
-    D(node_update_response),
-    D(node_update_status_request),
-    D(node_write_request),
-    D(port),
-    D(processors),
-    D(query_meta),
-    D(query_options),
-    D(reserved_cpu),
-    D(reserved_networks),
-    D(reserved_resources),
-    D(server_member),
-    D(server_members_response),
-    D(single_node_response),
-    D(stream_error),
-    D(stream_frame),
-    D(task_event),
-    D(task_group_names),
-    D(task_name),
-    D(task_state),
-    D(topology),
-    D(version_response),
-    D(why),
-    D(write_meta),
-    D(write_request),
-};
+#include "tests/unit/model/all_descs.h"
 
 /* ---- the tables ---- */
 
 static bool is_listed(const struct desc *d)
 {
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        if (all[i].d == d)
+    for (size_t i = 0; i < ARRAY_LEN(all_descs); i++)
+        if (all_descs[i].d == d)
             return true;
     return false;
 }
@@ -133,11 +29,11 @@ static bool is_listed(const struct desc *d)
 static void test_every_sub_descriptor_is_in_the_list(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        assert_int_equal(all[i].d->size, all[i].size);
-        for (size_t k = 0; k < all[i].d->n_fields; k++)
-            if (all[i].d->fields[k].sub && !is_listed(all[i].d->fields[k].sub))
-                fail_msg("%s is not in the list", all[i].d->fields[k].sub->name);
+    for (size_t i = 0; i < ARRAY_LEN(all_descs); i++) {
+        assert_int_equal(all_descs[i].d->size, all_descs[i].size);
+        for (size_t k = 0; k < all_descs[i].d->n_fields; k++)
+            if (all_descs[i].d->fields[k].sub && !is_listed(all_descs[i].d->fields[k].sub))
+                fail_msg("%s is not in the list", all_descs[i].d->fields[k].sub->name);
     }
     for (int m = 0; m < M_MAX; m++) {
         assert_true(!methods[m].request || is_listed(methods[m].request));
@@ -148,8 +44,8 @@ static void test_every_sub_descriptor_is_in_the_list(void **state)
 static void test_rows_are_in_ascending_order_with_embedded_ones_last(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        const struct desc *d = all[i].d;
+    for (size_t i = 0; i < ARRAY_LEN(all_descs); i++) {
+        const struct desc *d = all_descs[i].d;
 
         for (size_t k = 1; k < d->n_fields; k++) {
             const struct field *a = &d->fields[k - 1], *b = &d->fields[k];
@@ -165,15 +61,15 @@ static void test_rows_are_in_ascending_order_with_embedded_ones_last(void **stat
 static void test_names_are_unique_over_embedded_structs(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        _cleanup_free_ void *obj = xcalloc(1, all[i].d->size);
+    for (size_t i = 0; i < ARRAY_LEN(all_descs); i++) {
+        _cleanup_free_ void *obj = xcalloc(1, all_descs[i].d->size);
         struct desc_row rows[DESC_ROWS_MAX];
-        size_t n = desc_rows(all[i].d, obj, rows);
+        size_t n = desc_rows(all_descs[i].d, obj, rows);
 
         assert_true(n > 0 && n < DESC_ROWS_MAX);
         for (size_t k = 1; k < n; k++)
             if (strcmp(rows[k - 1].f->name, rows[k].f->name) >= 0)
-                fail_msg("%s: %s is there twice", all[i].d->name, rows[k].f->name);
+                fail_msg("%s: %s is there twice", all_descs[i].d->name, rows[k].f->name);
     }
 }
 
@@ -240,23 +136,24 @@ static void check_cover(const struct desc *d)
 static void test_members_cover_each_struct_without_overlap(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        check_cover(all[i].d);
+    for (size_t i = 0; i < ARRAY_LEN(all_descs); i++)
+        check_cover(all_descs[i].d);
 }
 
 static void test_rows_have_what_their_kind_needs(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        for (size_t k = 0; k < all[i].d->n_fields; k++) {
-            const struct field *f = &all[i].d->fields[k];
+    for (size_t i = 0; i < ARRAY_LEN(all_descs); i++) {
+        for (size_t k = 0; k < all_descs[i].d->n_fields; k++) {
+            const struct field *f = &all_descs[i].d->fields[k];
             bool sub = f->type == FT_STRUCT || f->type == FT_PTR || f->type == FT_VEC ||
                        f->type == FT_MAPVEC || f->type == FT_EMBED;
 
             assert_true((f->sub != NULL) == sub);
             assert_true((f->type == FT_EMBED) == (f->name[0] == 0));
             if (f->type == FT_MAPVEC && f->sub && !(f->sub->flags & D_KEYED))
-                fail_msg("%s: %s stands in a map but is not keyed", all[i].d->name, f->sub->name);
+                fail_msg("%s: %s stands in a map but is not keyed", all_descs[i].d->name,
+                         f->sub->name);
             if (f->flags & (F_DURATION | F_INT))
                 assert_int_equal(f->type, FT_I64);
         }
@@ -269,11 +166,11 @@ static void test_secrets_are_marked(void **state)
                                          "MigrateTokens"};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        for (size_t k = 0; k < all[i].d->n_fields; k++)
+    for (size_t i = 0; i < ARRAY_LEN(all_descs); i++)
+        for (size_t k = 0; k < all_descs[i].d->n_fields; k++)
             for (size_t s = 0; s < ARRAY_LEN(secret); s++)
-                if (strcmp(all[i].d->fields[k].name, secret[s]) == 0)
-                    assert_true(all[i].d->fields[k].flags & F_SECRET);
+                if (strcmp(all_descs[i].d->fields[k].name, secret[s]) == 0)
+                    assert_true(all_descs[i].d->fields[k].flags & F_SECRET);
 }
 
 /* ---- random objects ---- */
@@ -508,8 +405,8 @@ static void test_random_objects_go_through_all_codecs(void **state)
     (void)state;
     rand_seed(7);
     for (int round = 0; round < 40; round++)
-        for (size_t i = 0; i < ARRAY_LEN(all); i++)
-            check_random(all[i].d);
+        for (size_t i = 0; i < ARRAY_LEN(all_descs); i++)
+            check_random(all_descs[i].d);
     rand_seed(0);
 }
 
