@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "wire/http1_priv.h"
@@ -16,64 +14,14 @@
 enum {
     BURST_MAX = 16,          /* requests of one connection answered per turn */
     BLANK_LINES_MAX = 4,     /* in front of a request */
-    OUT_HIGH = 256 * KIB,    /* unsent bytes beyond which a connection is not read */
-    WHOLE_MAX = 8 * MIB,     /* a body up to this is handed to the conn at once */
-    SLICE = 1 * MIB,         /* a larger one in such pieces: CONN_OUT_MAX is a limit */
-    BODY_SMALL = 4 * KIB,    /* a body that is sent whatever else waits */
     PIPELINE_MAX = 64 * KIB, /* unread bytes behind an unanswered request */
-    UPLOAD_PIECE = 64 * KIB,
 };
 
 #define HEAD_TIMEOUT_NS (10 * NSEC_PER_SEC)
 #define IDLE_TIMEOUT_NS (120 * NSEC_PER_SEC)
-#define BODY_TIMEOUT_NS (30 * NSEC_PER_SEC)
 
 static const struct conn_user hconn_user;
-static const struct http_header text_type = {"Content-Type", "text/plain; charset=utf-8"};
-
-/* --- exchanges --- */
-
-struct http_exchange *http_exchange_free(struct http_exchange *x)
-{
-    if (!x)
-        return NULL;
-    free(x->head);
-    buf_done(&x->body);
-    budget_hold(BUDGET_IN, &x->counted, 0);
-    return mem_free(x);
-}
-
-const char *http_request_header(const struct http_request *q, const char *name)
-{
-    return http_headers_get(q->headers, q->n_headers, name);
-}
-
-void http_on_gone(struct http_exchange *x, void (*fn)(void *arg), void *arg)
-{
-    x->gone = fn;
-    x->gone_arg = arg;
-}
-
-struct loop *http_exchange_loop(const struct http_exchange *x)
-{
-    return x->loop;
-}
-
-void http_exchange_trim(struct http_exchange *x)
-{
-    buf_done(&x->body);
-    budget_hold(BUDGET_IN, &x->counted, 0);
-    x->head = mem_free(x->head);
-    x->request = (struct http_request){
-        .method = "",
-        .target = "",
-        .path = "",
-        .query = "",
-        .peer = x->request.peer,
-        .peer_is_unix = x->request.peer_is_unix,
-        .peer_uid = x->request.peer_uid,
-    };
-}
+const struct http_header http_text_type = {"Content-Type", "text/plain; charset=utf-8"};
 
 /* --- connections --- */
 
@@ -84,7 +32,7 @@ static void hconn_set_idle_timer(struct hconn *h)
     timer_set(&h->timer, ns ? ns : IDLE_TIMEOUT_NS);
 }
 
-static size_t hconn_unsent(const struct hconn *h)
+size_t hconn_unsent(const struct hconn *h)
 {
     return conn_pending(h->conn) + h->out.len - h->out_at;
 }
@@ -148,7 +96,7 @@ void hconn_refuse(struct hconn *h, int status, const char *text)
 {
     _cleanup_buf_ struct buf out = BUF_INIT(HTTP_REPLY_HEAD_MAX);
 
-    http_write_reply_head(&out, status, &text_type, 1, strlen(text), HTTP_CLOSE);
+    http_write_reply_head(&out, status, &http_text_type, 1, strlen(text), HTTP_CLOSE);
     buf_add_str(&out, text);
     conn_write_buf(h->conn, &out);
     hconn_end(h, false);
@@ -177,139 +125,6 @@ static void hconn_on_timer(void *arg)
     }
 }
 
-/* --- writing --- */
-
-/* What was sent goes back to the system at once: giving back hundreds of megabytes in one piece
- * takes ten milliseconds and more. */
-static void give_back(uint8_t *p, size_t n)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p, to = from + n;
-
-    from = (from + page - 1) / page * page;
-    to = to / page * page;
-    if (from < to)
-        (void)madvise((void *)from, to - from, MADV_DONTNEED);
-}
-
-/* in state WRITE: goes on until all has been handed over; before a close, until all has left, as a
- * conn gives its last bytes a few seconds only */
-static void hconn_write_more(struct hconn *h)
-{
-    while (h->out_at < h->out.len) {
-        size_t n = MIN(h->out.len - h->out_at, (size_t)SLICE);
-
-        if (conn_pending(h->conn) > OUT_HIGH)
-            break;
-        conn_write(h->conn, h->out.p + h->out_at, n);
-        give_back(h->out.p + h->out_at, n);
-        h->out_at += n;
-    }
-    if (h->out_at < h->out.len || (h->closing && conn_pending(h->conn) > OUT_HIGH)) {
-        timer_set_at(&h->timer, h->pace.until_ns + 1);
-        return;
-    }
-    buf_done(&h->out);
-    h->out_at = 0;
-    budget_hold(BUDGET_OUT, &h->out_counted, 0);
-    hconn_after_answer(h);
-}
-
-enum http_close hconn_how_to_close(const struct http_exchange *x, const struct hconn *h)
-{
-    if (h->closing)
-        return HTTP_CLOSE;
-    return x->minor_0 ? HTTP_KEEP_1_0 : HTTP_KEEP;
-}
-
-/* writes the head; the exchange is gone after that.  NULL: nobody is there to get a body, or nobody
- * wants one */
-static struct hconn *hconn_write_head(struct http_exchange *take_x, int status,
-                                      const struct http_header *headers, size_t n_headers,
-                                      size_t body_len)
-{
-    _cleanup_buf_ struct buf out = BUF_INIT(HTTP_REPLY_HEAD_MAX);
-    struct http_exchange *x = take_x;
-    struct hconn *h = x->hconn;
-    bool is_head = x->is_head;
-
-    if (!h) {
-        (void)http_exchange_free(x);
-        return NULL;
-    }
-    h->x = NULL;
-    if (!x->keep_alive || x->is_upload)
-        h->closing = true;
-    http_write_reply_head(&out, status, headers, n_headers, body_len, hconn_how_to_close(x, h));
-    (void)http_exchange_free(x);
-    if (buf_ok(&out) < 0) {
-        hconn_end(h, true);
-        return NULL;
-    }
-    h->state = WRITE;
-    h->out_at = 0;
-    hconn_will_send(h, out.len + (is_head ? 0 : body_len));
-    conn_write_buf(h->conn, &out);
-    if (!is_head)
-        return h;
-    hconn_write_more(h);
-    return NULL;
-}
-
-void http_answer_buf(struct http_exchange *take_x, int status, const struct http_header *headers,
-                     size_t n_headers, struct buf *take_body)
-{
-    struct hconn *h;
-
-    if (take_x->hconn && !take_x->is_head && take_body->len > BODY_SMALL &&
-        !budget_allows(BUDGET_OUT, 0, take_body->len)) {
-        buf_done(take_body);
-        buf_add_str(take_body, HTTP_BUSY_TEXT);
-        status = 503;
-        headers = &text_type;
-        n_headers = 1;
-    }
-    h = hconn_write_head(take_x, status, headers, n_headers, take_body->len);
-    if (!h) {
-        buf_done(take_body);
-        return;
-    }
-    if (take_body->len <= WHOLE_MAX) {
-        conn_write_buf(h->conn, take_body);
-    } else {
-        h->out = *take_body;
-        budget_hold(BUDGET_OUT, &h->out_counted, h->out.cap);
-    }
-    *take_body = BUF_INIT(take_body->max);
-    hconn_write_more(h);
-}
-
-void http_answer_blobs(struct http_exchange *take_x, int status, const struct http_header *headers,
-                       size_t n_headers, struct blob_list *take_body)
-{
-    struct hconn *h = hconn_write_head(take_x, status, headers, n_headers, take_body->bytes);
-
-    if (!h) {
-        blob_list_done(take_body);
-        return;
-    }
-    conn_write_blobs(h->conn, take_body);
-    hconn_write_more(h);
-}
-
-void http_answer(struct http_exchange *take_x, int status, const struct http_header *headers,
-                 size_t n_headers, const void *body, size_t n)
-{
-    struct buf copy = BUF_INIT(HTTP_REPLY_MAX);
-
-    buf_add(&copy, body, n);
-    if (buf_ok(&copy) < 0) {
-        buf_done(&copy);
-        buf_add_str(&copy, "out of memory");
-        status = 503;
-    }
-    http_answer_buf(take_x, status, headers, n_headers, &copy);
-}
-
 /* --- reading --- */
 
 static bool hconn_may_read(const struct hconn *h)
@@ -318,7 +133,7 @@ static bool hconn_may_read(const struct hconn *h)
         return false;
     if (h->state == READ_UPLOAD)
         return !h->x->held;
-    return h->state != READ_HEAD || conn_pending(h->conn) <= OUT_HIGH;
+    return h->state != READ_HEAD || conn_pending(h->conn) <= HTTP_OUT_HIGH;
 }
 
 static void hconn_deliver(struct hconn *h)
@@ -349,7 +164,12 @@ static void hconn_deliver(struct hconn *h)
         hconn_gone(h); /* it will wait, and nobody would notice */
 }
 
-static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+void hconn_go_on(struct hconn *h)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    conn_write(h->conn, text, sizeof(text) - 1);
+}
 
 static void hconn_begin(struct hconn *h, struct http_head *take_head)
 {
@@ -385,9 +205,9 @@ static void hconn_begin(struct hconn *h, struct http_head *take_head)
         return;
     }
     h->state = READ_BODY;
-    timer_set(&h->timer, BODY_TIMEOUT_NS);
+    timer_set(&h->timer, HTTP_BODY_TIMEOUT_NS);
     if (head->expect_continue)
-        conn_write(h->conn, go_on, sizeof(go_on) - 1);
+        hconn_go_on(h);
 }
 
 static size_t hconn_take_head(struct hconn *h, const uint8_t *p, size_t n)
@@ -456,54 +276,6 @@ static size_t hconn_take_body(struct hconn *h, const uint8_t *p, size_t n)
     return used;
 }
 
-/* --- a body in pieces --- */
-
-static void upload_end(struct hconn *h, int status, const char *text)
-{
-    struct http_exchange *x = h->x;
-
-    h->state = BUSY;
-    timer_stop(&h->timer);
-    if (status == 0)
-        x->is_upload = false;
-    x->upload->on_end(x->upload_arg, status, text);
-}
-
-static size_t hconn_take_upload(struct hconn *h, const uint8_t *p, size_t n)
-{
-    _cleanup_buf_ struct buf piece = BUF_INIT(HTTP_BODY_MAX);
-    struct http_exchange *x = h->x;
-    size_t used = MIN(n, (size_t)UPLOAD_PIECE);
-    int r;
-
-    if (x->chunked) {
-        r = http_chunks_feed(&x->chunks, p, used, &piece, &used);
-        p = piece.p;
-        x->uploaded += piece.len;
-    } else {
-        used = MIN(used, x->body_left);
-        x->body_left -= used;
-        x->uploaded += used;
-        r = x->body_left == 0;
-    }
-    if (r < 0) {
-        upload_end(h, 400, "malformed chunked body");
-        return n;
-    }
-    if (x->uploaded > SNAPSHOT_FILE_MAX) {
-        upload_end(h, 413, "request body is too large");
-        return n;
-    }
-    timer_set(&h->timer, BODY_TIMEOUT_NS);
-    if (x->chunked ? piece.len > 0 : used > 0)
-        x->held = !x->upload->on_body(x->upload_arg, p, x->chunked ? piece.len : used);
-    if (r > 0)
-        upload_end(h, 0, NULL);
-    else if (x->held)
-        timer_stop(&h->timer);
-    return used;
-}
-
 static size_t hconn_take(struct hconn *h, const uint8_t *p, size_t n)
 {
     if (h->state == READ_UPLOAD)
@@ -512,7 +284,7 @@ static size_t hconn_take(struct hconn *h, const uint8_t *p, size_t n)
 }
 
 /* what was left in the conn comes again, next turn */
-static void hconn_reoffer(struct hconn *h)
+void hconn_reoffer(struct hconn *h)
 {
     h->leftover = false;
     if (h->paused) {
@@ -520,40 +292,6 @@ static void hconn_reoffer(struct hconn *h)
         conn_read_pause(h->conn, false);
     }
     conn_set_user(h->conn, &hconn_user, h);
-}
-
-void http_upload_start(struct http_exchange *x, const struct http_upload_user *user, void *arg)
-{
-    struct hconn *h = x->hconn;
-
-    if (!h)
-        return; /* told already, or to be told by on_gone */
-    x->upload = user;
-    x->upload_arg = arg;
-    if (!x->chunked && x->body_left == 0) {
-        upload_end(h, 0, NULL);
-        return;
-    }
-    h->state = READ_UPLOAD;
-    timer_set(&h->timer, BODY_TIMEOUT_NS);
-    if (x->expect_continue)
-        conn_write(h->conn, go_on, sizeof(go_on) - 1);
-    if (!h->in_data)
-        hconn_reoffer(h);
-}
-
-void http_upload_resume(struct http_exchange *x)
-{
-    struct hconn *h = x->hconn;
-
-    if (!h || !x->held)
-        return;
-    x->held = false;
-    if (h->state != READ_UPLOAD)
-        return;
-    timer_set(&h->timer, BODY_TIMEOUT_NS);
-    if (!h->in_data)
-        hconn_reoffer(h);
 }
 
 void hconn_after_answer(struct hconn *h)
@@ -566,7 +304,7 @@ void hconn_after_answer(struct hconn *h)
     hconn_set_idle_timer(h);
     if (h->in_data)
         return; /* hconn_on_data() looks after the rest */
-    if (h->leftover && conn_pending(h->conn) <= OUT_HIGH)
+    if (h->leftover && conn_pending(h->conn) <= HTTP_OUT_HIGH)
         hconn_reoffer(h);
     else if (h->eof && !h->leftover)
         hconn_end(h, false);

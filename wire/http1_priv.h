@@ -1,6 +1,7 @@
 /* wire/http1_priv.h - what the files of the serving side know of each other's insides.
  *
- * http1_conn.c reads requests and writes whole answers, http1_stream.c answers that go on.
+ * http1_conn.c reads requests, http1_answer.c writes whole answers, http1_stream.c answers that go
+ * on, http1_upload.c takes bodies in pieces.
  */
 #pragma once
 
@@ -14,16 +15,18 @@
 
 enum {
     HTTP_REPLY_HEAD_MAX = 64 * KIB,
+    HTTP_OUT_HIGH = 256 * KIB, /* unsent bytes beyond which a connection is not read */
 };
-#define HTTP_BUSY_TEXT "the server is busy: too much waits in its connections"
+#define HTTP_BODY_TIMEOUT_NS (30 * NSEC_PER_SEC)
+#define HTTP_BUSY_TEXT       "the server is busy: too much waits in its connections"
 
 enum hconn_state {
     READ_HEAD,
     READ_BODY,
     READ_UPLOAD, /* the handler has the request and takes its body */
-    BUSY,   /* the handler has the request */
-    WRITE,  /* a large answer goes out; the next request comes after it */
-    STREAM, /* an answer goes on (wire/http1_stream.c) */
+    BUSY,        /* the handler has the request */
+    WRITE,       /* a large answer goes out; the next request comes after it */
+    STREAM,      /* an answer goes on (wire/http1_stream.c) */
 };
 
 struct hconn {
@@ -75,6 +78,8 @@ struct http_exchange {
     bool held : 1;      /* the user wants no more of it for now */
 };
 
+extern const struct http_header http_text_type;
+
 struct http_exchange *http_exchange_free(struct http_exchange *x);
 /* ends it; h stays readable for those on the stack, until the end of the turn */
 void hconn_end(struct hconn *h, bool at_once);
@@ -86,7 +91,21 @@ void hconn_gone(struct hconn *h);
 void hconn_will_send(struct hconn *h, size_t n);
 /* what was queued should have left by now */
 bool hconn_is_slow(struct hconn *h);
+size_t hconn_unsent(const struct hconn *h);
+/* what was left in the conn comes again, next turn */
+void hconn_reoffer(struct hconn *h);
+/* 100 Continue */
+void hconn_go_on(struct hconn *h);
+
+/* http1_answer.c */
 enum http_close hconn_how_to_close(const struct http_exchange *x, const struct hconn *h);
+/* in state WRITE: there is room for more of the answer */
+void hconn_write_more(struct hconn *h);
+
+/* http1_upload.c: takes some of n bytes; ends the body, 0 = whole, else why not (the handler
+ * answers) */
+size_t hconn_take_upload(struct hconn *h, const uint8_t *p, size_t n);
+void hconn_upload_end(struct hconn *h, int status, const char *text);
 
 /* http1_stream.c: what the connection tells its stream */
 void http_stream_on_drained(struct http_stream *s);
