@@ -12,15 +12,12 @@
 #include "base/parse.h"
 #include "base/str.h"
 
-int file_read(const char *path, size_t cap, char **ret, size_t *ret_len)
+int file_read_fd(int fd, size_t cap, char **ret, size_t *ret_len)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(cap);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     char chunk[16384];
     size_t len;
 
-    if (fd < 0)
-        return -errno;
     for (;;) {
         ssize_t n = read(fd, chunk, sizeof(chunk));
 
@@ -38,6 +35,13 @@ int file_read(const char *path, size_t cap, char **ret, size_t *ret_len)
     if (ret_len)
         *ret_len = len;
     return 0;
+}
+
+int file_read(const char *path, size_t cap, char **ret, size_t *ret_len)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    return fd < 0 ? -errno : file_read_fd(fd, cap, ret, ret_len);
 }
 
 int file_read_line(const char *path, char **ret)

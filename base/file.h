@@ -6,6 +6,8 @@
 /* Reads a whole file (also from /proc and /sys, whose sizes lie).  The text is NUL-terminated and
  * owned by the caller.  -EFBIG when it is longer than cap. */
 int file_read(const char *path, size_t cap, char **ret, size_t *ret_len) _must_check_;
+/* the same from where an open descriptor stands to its end, a pipe too */
+int file_read_fd(int fd, size_t cap, char **ret, size_t *ret_len) _must_check_;
 /* first line without its end, trimmed */
 int file_read_line(const char *path, char **ret) _must_check_;
 int file_read_u64(const char *path, uint64_t *ret) _must_check_;

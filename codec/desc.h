@@ -173,3 +173,26 @@ static inline size_t field_count(const struct field *f, const void *obj)
 {
     return *(const size_t *)((const char *)obj + f->off_n);
 }
+/* bytes of one element of a list or map */
+static inline size_t field_item_size(const struct field *f)
+{
+    switch (f->type) {
+    case FT_STRVEC:
+        return sizeof(char *);
+    case FT_U16VEC:
+        return sizeof(uint16_t);
+    case FT_BYTES:
+    case FT_U8LIST:
+        return sizeof(uint8_t);
+    case FT_I64:
+        return sizeof(int64_t);
+    case FT_MATRIX:
+        return sizeof(struct int_row);
+    case FT_MAP:
+    case FT_I64MAP:
+    case FT_OPT_MAP:
+        return sizeof(struct strpair); /* the three kinds look alike */
+    default:
+        return f->sub->size;
+    }
+}

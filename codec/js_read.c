@@ -30,29 +30,6 @@ static void drop_item(void *item, const void *arg)
         ops_clear(f->sub, item);
 }
 
-static size_t item_size(const struct field *f)
-{
-    switch (f->type) {
-    case FT_STRVEC:
-        return sizeof(char *);
-    case FT_U16VEC:
-        return sizeof(uint16_t);
-    case FT_BYTES:
-    case FT_U8LIST:
-        return sizeof(uint8_t);
-    case FT_I64:
-        return sizeof(int64_t);
-    case FT_MATRIX:
-        return sizeof(struct int_row);
-    case FT_MAP:
-    case FT_I64MAP:
-    case FT_OPT_MAP:
-        return sizeof(struct strpair); /* the three kinds look alike */
-    default:
-        return f->sub->size;
-    }
-}
-
 static int rd_items(const struct at *a, bool keyed, void *items, size_t *n);
 
 /* an element of the list or map a->f; null leaves it zero, but a string is never NULL */
@@ -104,7 +81,7 @@ static int rd_item(const struct at *a, void *item)
 static int rd_items(const struct at *a, bool keyed, void *items, size_t *n)
 {
     const struct lh_entry *member = keyed ? json_object_get_object(a->o)->head : NULL;
-    size_t size = item_size(a->f), total;
+    size_t size = field_item_size(a->f), total;
     struct at item = *a;
     char *base;
     int r = rd_memory(a, alloc_grow(a->budget, items, 0, size));

@@ -109,20 +109,6 @@ static int check_element(struct check *c, const struct field *f)
     return check_int(&t, false) == 0 && t.u <= UINT16_MAX ? 0 : -EBADMSG;
 }
 
-static size_t element_size(const struct field *f)
-{
-    switch (f->type) {
-    case FT_STRVEC:
-        return sizeof(char *);
-    case FT_U16VEC:
-        return sizeof(uint16_t);
-    case FT_MATRIX:
-        return sizeof(struct int_row);
-    default:
-        return f->sub->size;
-    }
-}
-
 static int check_array(struct check *c, const struct field *f, const struct mp_token *t)
 {
     bool keyed = f->type == FT_MAPVEC;
@@ -130,7 +116,7 @@ static int check_array(struct check *c, const struct field *f, const struct mp_t
 
     if (t->type != (keyed ? MP_MAP : MP_ARRAY))
         return -EBADMSG;
-    r = charge_items(c, t->n, element_size(f));
+    r = charge_items(c, t->n, field_item_size(f));
     for (size_t i = 0; r == 0 && i < t->n; i++) {
         if (keyed)
             r = check_key(c);

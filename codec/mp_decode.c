@@ -144,25 +144,11 @@ static int dec_item(struct dec *d, const struct step *s, const struct field *f, 
     }
 }
 
-static size_t item_size(const struct field *f)
-{
-    switch (f->type) {
-    case FT_STRVEC:
-        return sizeof(char *);
-    case FT_U16VEC:
-        return sizeof(uint16_t);
-    case FT_MATRIX:
-        return sizeof(struct int_row);
-    default:
-        return f->sub->size;
-    }
-}
-
 static int dec_array(struct dec *d, const struct step *s, const struct field *f,
                      const struct mp_token *t, void *obj)
 {
     bool keyed = f->type == FT_MAPVEC;
-    size_t size = item_size(f), n = 0;
+    size_t size = field_item_size(f), n = 0;
     void *items = NULL;
     int r;
 

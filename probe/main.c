@@ -128,23 +128,6 @@ static void list_rows(void)
 
 /* --- configuration --- */
 
-static int read_stdin(char **ret, size_t *ret_len)
-{
-    struct buf b = BUF_INIT(READ_CAP_CONFIG);
-    char chunk[4096];
-    ssize_t n;
-
-    while ((n = read(STDIN_FILENO, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            buf_add(&b, chunk, (size_t)n);
-    if (n < 0 || buf_ok(&b) < 0) {
-        buf_done(&b);
-        return n < 0 ? -errno : -EFBIG;
-    }
-    *ret = (char *)buf_take(&b, ret_len);
-    return 0;
-}
-
 /* msgpack, or JSON when it begins with a brace */
 static int decode_conf(const char *text, size_t n, struct probe_conf *conf, struct err *e)
 {
@@ -161,7 +144,8 @@ static int read_conf(const char *from, struct probe_conf *conf, struct err *e)
 
     conf->service_discovery = true;
     if (from) {
-        r = str_eq(from, "-") ? read_stdin(&text, &n) : file_read(from, READ_CAP_CONFIG, &text, &n);
+        r = str_eq(from, "-") ? file_read_fd(STDIN_FILENO, READ_CAP_CONFIG, &text, &n)
+                              : file_read(from, READ_CAP_CONFIG, &text, &n);
         if (r < 0)
             return err_errno(e, r, "cannot read the configuration");
         r = decode_conf(text, n, conf, e);

@@ -55,30 +55,13 @@ static void complain(const struct err *e)
 
 /* --- profiles from nodes --- */
 
-static int read_all(int fd, char **ret, size_t *ret_n)
-{
-    struct buf b = BUF_INIT(SIM_PROFILE_MAX);
-    char chunk[65536];
-    ssize_t n;
-
-    while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            buf_add(&b, chunk, (size_t)n);
-    if (n < 0 || buf_ok(&b) < 0) {
-        buf_done(&b);
-        return n < 0 ? -errno : -EFBIG;
-    }
-    *ret = (char *)buf_take(&b, ret_n);
-    return 0;
-}
-
 static int record(const char *path)
 {
     _cleanup_buf_ struct buf out = BUF_INIT(4 * SIM_PROFILE_MAX);
     _cleanup_free_ char *text = NULL;
     struct err e = {0};
     size_t n = 0;
-    int r = str_eq(path, "-") ? read_all(STDIN_FILENO, &text, &n)
+    int r = str_eq(path, "-") ? file_read_fd(STDIN_FILENO, SIM_PROFILE_MAX, &text, &n)
                               : file_read(path, SIM_PROFILE_MAX, &text, &n);
 
     if (r < 0)
