@@ -227,12 +227,12 @@ static void tell_late(struct loop *l, uint64_t now)
 
 size_t loop_run_due(struct loop *l)
 {
-    uint64_t now = clock_boot_ns();
+    uint64_t now = clock_boot_ns(), end = now + TURN_NS;
     size_t n = 0;
 
     tell_late(l, now);
     l->mark_ns = now;
-    while (n < TIMER_BATCH && l->n_heap && l->heap[0]->at_ns <= now) {
+    while (n < TIMER_BATCH && l->n_heap && l->heap[0]->at_ns <= now && l->mark_ns <= end) {
         struct timer *t = l->heap[0];
         const char *name = t->name;
 

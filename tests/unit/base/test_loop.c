@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -743,7 +746,9 @@ static void test_slow_callbacks_are_counted_by_name(void **state)
     for (size_t i = 0; i < ARRAY_LEN(t); i++)
         timer_set(&t[i], i);
     clock_fake_advance(10);
-    assert_int_equal(loop_run_due(l), 3);
+    for (size_t i = 0; i < ARRAY_LEN(t); i++)
+        assert_int_equal(loop_run_due(l), 1); /* no time for another one */
+    assert_int_equal(loop_run_due(l), 0);
     loop_slow(l, &s);
     assert_int_equal(s.n, 2);
     assert_int_equal(s.longest_ns, slower);
@@ -759,6 +764,117 @@ static void test_slow_callbacks_are_counted_by_name(void **state)
     loop_slow(l, &s);
     assert_int_equal(s.n, 3);
     assert_string_equal(s.name, "takes_long");
+}
+
+/* ---- all at once ---- */
+
+struct load {
+    struct io io;
+    struct defer defer;
+    struct timer timer;
+    int sockets, defers, timers, signals;
+};
+
+/* a callback that takes its time, on the real clock */
+static void burn(void)
+{
+    uint64_t end = clock_boot_ns() + NSEC_PER_MSEC;
+
+    while (clock_boot_ns() < end)
+        ;
+}
+
+static void always_ready(void *arg, uint32_t events)
+{
+    struct load *x = arg;
+
+    (void)events;
+    x->sockets++;
+    burn();
+}
+
+static void always_set(void *arg)
+{
+    struct load *x = arg;
+
+    x->defers++;
+    burn();
+    defer_set(&x->defer);
+}
+
+static void always_due(void *arg)
+{
+    struct load *x = arg;
+
+    x->timers++;
+    burn();
+    timer_set(&x->timer, 0);
+}
+
+static void count_signal(void *arg, int signo)
+{
+    struct load *x = arg;
+
+    (void)signo;
+    x->signals++;
+}
+
+/* systemd's end of the watchdog */
+static int watchdog_socket(void)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    socklen_t n = sizeof(a);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_true(fd >= 0);
+    /* the kernel chooses an abstract name */
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a.sun_family)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    a.sun_path[0] = '@';
+    assert_int_equal(setenv("NOTIFY_SOCKET", a.sun_path, 1), 0);
+    assert_int_equal(setenv("WATCHDOG_USEC", "100000", 1), 0);
+    return fd;
+}
+
+static void test_nothing_starves_under_permanent_load(void **state)
+{
+    uint64_t end = clock_boot_ns() + 60 * NSEC_PER_SEC;
+    struct load x = {0};
+    char text[256];
+    bool barked = false;
+    int fds[2], dog;
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    assert_int_equal(io_add(l, &x.io, fds[0], EPOLLIN, "ready", always_ready, &x), 0);
+    defer_init(l, &x.defer, always_set, &x);
+    timer_init(l, &x.timer, "due", always_due, &x);
+    assert_int_equal(loop_on_signal(l, SIGHUP, count_signal, &x), 0);
+    dog = watchdog_socket();
+    loop_watchdog(l);
+    defer_set(&x.defer);
+    timer_set(&x.timer, 0);
+    for (int turn = 1; !barked && clock_boot_ns() < end; turn++) {
+        assert_int_equal(loop_turn(l, 0), 0);
+        if (turn == 30) /* everybody had his turns */
+            assert_true(x.sockets >= 5 && x.defers >= 5 && x.timers >= 5);
+        if (turn == 30)
+            assert_int_equal(kill(getpid(), SIGHUP), 0);
+        if (turn == 40)
+            assert_int_equal(x.signals, 1);
+        barked = recv(dog, text, sizeof(text), 0) > 0;
+        barked = barked && turn > 40;
+    }
+    assert_true(barked);
+    assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+    assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
+    io_del(&x.io);
+    timer_stop(&x.timer);
+    defer_stop(&x.defer);
+    (void)fd_close(fds[0]);
+    (void)fd_close(fds[1]);
+    (void)fd_close(dog);
 }
 
 int main(void)
@@ -785,6 +901,7 @@ int main(void)
         TEST(test_child_cancelled_is_left_to_the_caller),
         TEST(test_orphans_are_reaped_and_nobody_elses_children),
         TEST(test_slow_callbacks_are_counted_by_name),
+        TEST(test_nothing_starves_under_permanent_load),
         TEST(test_run_returns_the_code_of_quit),
     };
 
