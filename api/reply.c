@@ -215,6 +215,10 @@ static const char *find_form(struct reply *r, const struct ask *q, const struct 
     if (!r->render_items || r->one_off || !s->cache)
         return make_form(r, q);
     kept = cache_get(s->cache, r, q, &coding);
+    if (kept && s->pages && pages_are_full(s->pages)) { /* one of its own, that has its ceiling */
+        buf_add(&r->body, kept->bytes, kept->len);
+        return coding;
+    }
     if (kept) {
         blob_list_add(&r->parts, blob_ref(kept), 0, kept->len);
         return coding;

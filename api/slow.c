@@ -10,11 +10,11 @@
 #include "codec/js.h"
 
 enum {
-    FIELDS_MIN = 64,  /* items to decode: 30 us each */
-    FIELDS_STEP = 16, /* before the clock is looked at */
-    FORM_MIN = 256,   /* items to compress or to lay out: 10 us each */
-    ESTIMATE_MIN = 256 * KIB,
-    PAGES_MAX = 4, /* pages to render and deflate: up to 600 us each */
+    FIELDS_MIN = 64,        /* items to decode: 30 us each */
+    FIELDS_STEP = 16,       /* before the clock is looked at */
+    FORM_MIN = 256,         /* items to compress or to lay out: 10 us each */
+    EXPECT_MIN = 256 * KIB, /* bytes by which the whole body is judged */
+    PAGES_MAX = 4,          /* pages to render and deflate: up to 600 us each */
 };
 #define SLICE_NS (2 * NSEC_PER_MSEC)
 
@@ -29,7 +29,7 @@ struct job {
     struct gzip *zip;       /* NULL: plain */
     struct buf zipped;
     unsigned depth; /* pretty: of the layout */
-    bool reserved;
+    bool expected;
 };
 
 struct slow {
@@ -109,20 +109,6 @@ static int job_add(struct job *j, struct err *e)
     return 0;
 }
 
-/* Room for all of it, from what the first part took: a body that grows by doubling is copied again
- * and again, the last times for longer than a callback may run. */
-static void job_reserve(struct job *j)
-{
-    struct buf *b = &j->r.body;
-
-    if (j->reserved || b->len < ESTIMATE_MIN)
-        return;
-    j->reserved = true;
-    if (!j->zip)
-        (void)buf_reserve(
-            b, MIN(b->len / j->at.n * (j->r.items.n - j->at.n) / 8 * 9, b->max - b->len));
-}
-
 /* 1 = the body is complete */
 static int job_render(struct job *j, struct err *e)
 {
@@ -132,7 +118,10 @@ static int job_render(struct job *j, struct err *e)
     r = job_add(j, e);
     if (r < 0)
         return r;
-    job_reserve(j);
+    if (!j->zip && !j->expected && j->r.body.len >= EXPECT_MIN) {
+        j->expected = true;
+        buf_expect(&j->r.body, j->at.n, j->r.items.n);
+    }
     last = j->at.n == j->r.items.n;
     r = job_zip(j, last);
     if (r == 0)

@@ -78,6 +78,7 @@ void blob_list_add(struct blob_list *l, struct blob *take_b, size_t at, size_t n
         return;
     }
     *vec_add(&l->v, &l->n) = (struct blob_part){take_b, at, n};
+    live += sizeof(*l->v);
     l->bytes += n;
 }
 
@@ -85,6 +86,7 @@ void blob_list_done(struct blob_list *l)
 {
     for (size_t i = 0; i < l->n; i++)
         (void)blob_unref(l->v[i].b);
+    live -= l->n * sizeof(*l->v);
     free(l->v);
     *l = (struct blob_list){0};
 }

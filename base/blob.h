@@ -22,7 +22,7 @@ struct blob *blob_alloc(size_t n) _must_check_;
 struct blob *blob_ref(struct blob *b);
 struct blob *blob_unref(struct blob *b); /* NULL-safe, returns NULL */
 DEFINE_CLEANUP(struct blob, blob_unref)
-/* bytes in all blobs of this process */
+/* bytes in all blobs of this process, and of the parts in lists */
 size_t blob_live(void);
 
 /* A text in pieces: parts of blobs, each of which is held. */

@@ -52,6 +52,22 @@ bool buf_reserve(struct buf *b, size_t n)
     return true;
 }
 
+void buf_expect(struct buf *b, size_t done, size_t all)
+{
+    size_t cap;
+    uint8_t *p;
+
+    if (b->failed || b->len == 0 || done == 0 || all > SIZE_MAX / 2 / b->len)
+        return;
+    cap = b->len * all / done / 8 * 9;
+    cap = MIN(cap, b->max) + 1;
+    p = cap > b->cap ? try_realloc(b->p, cap) : NULL;
+    if (!p)
+        return;
+    b->p = p;
+    b->cap = cap;
+}
+
 void buf_add(struct buf *b, const void *p, size_t n)
 {
     if (!buf_reserve(b, n))

@@ -27,6 +27,9 @@ void buf_reset(struct buf *b); /* len = 0, failed = false, keeps the memory */
 
 /* makes room for n more bytes; false (and failed) when that passes the maximum */
 bool buf_reserve(struct buf *b, size_t n);
+/* Room for all of `all` parts, judged by the `done` that are in it: a large buffer that grows by
+ * doubling is copied again and again.  May do nothing. */
+void buf_expect(struct buf *b, size_t done, size_t all);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_byte(struct buf *b, uint8_t c);

@@ -16,7 +16,10 @@
 #include "server/ep.h"
 #include "server/node_reply.h"
 
-enum { LIST_STEP = 16 }; /* stubs before the clock is looked at: about 0.1 ms */
+enum {
+    LIST_STEP = 16,         /* stubs before the clock is looked at: about 0.1 ms */
+    EXPECT_MIN = 128 * KIB, /* bytes by which the whole reply is judged */
+};
 #define SLICE_NS (2 * NSEC_PER_MSEC)
 
 struct listing {
@@ -26,7 +29,7 @@ struct listing {
     size_t prefix_bytes;
     bool has_from;
     char from[UUID_TEXT_LEN + 1]; /* the page begins here */
-    bool begun;
+    bool begun, expected;
     struct node_list nodes; /* counted */
     struct node_list_at at;
     struct buf reply;
@@ -80,6 +83,10 @@ static void list_step(struct listing *g)
         if (stub_pack(it, q->fields && q->fields->resources, q->fields && q->fields->os,
                       &g->reply) < 0)
             g->reply.failed = true;
+    }
+    if (!g->expected && g->reply.len >= EXPECT_MIN) {
+        g->expected = true;
+        buf_expect(&g->reply, g->at.n, g->nodes.n);
     }
     if (buf_ok(&g->reply) < 0)
         call_fail(c, "reply is larger than the limit: ask for pages");

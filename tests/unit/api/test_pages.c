@@ -15,6 +15,7 @@
 #include "api/gzip.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/rand.h"
 #include "base/str.h"
 #include "model/stub.h"
 #include "tests/support/fake_view.h"
@@ -253,6 +254,143 @@ static void test_a_change_leaves_what_was_pinned(void **state)
     empty(&t);
 }
 
+static int render_a(struct buf *b, const struct node_list *items, struct node_list_at *at, size_t n,
+                    const struct ask *q, struct err *e)
+{
+    (void)items;
+    (void)at;
+    (void)n;
+    (void)q;
+    (void)e;
+    buf_add_str(b, "a");
+    return 0;
+}
+
+/* a random text: what has to be escaped, what does not shrink, nothing */
+static const char *random_name(char name[64])
+{
+    unsigned n = (unsigned)rand_below(63);
+
+    for (unsigned i = 0; i < n; i++)
+        name[i] = (char)(rand_below(4) ? 1 + rand_below(126) : '"');
+    name[n] = 0;
+    return name;
+}
+
+static void random_table(struct table *t)
+{
+    char name[64];
+    unsigned id = 0;
+
+    *t = (struct table){0};
+    t->n = (size_t)rand_below(5);
+    for (size_t i = 0; i < t->n; i++) {
+        t->v[i] = page_new();
+        for (unsigned left = 1 + (unsigned)rand_below(PAGE_ITEMS); left > 0; left--) {
+            id += 1 + (unsigned)rand_below(9);
+            page_insert(t->v[i], t->v[i]->n, item(id, random_name(name)));
+        }
+    }
+}
+
+/* the first items after a place, or all of them, as a page of ?per_page */
+static void check_cut(struct table *t)
+{
+    _cleanup_buf_ struct buf zipped = BUF_INIT(MIB), text = BUF_INIT(MIB), want = BUF_INIT(MIB);
+    struct node_list l = list_of(t, 0, 0);
+    struct node_list_at at = {0};
+    char id[UUID_TEXT_LEN + 1];
+
+    (void)snprintf(id, sizeof(id), "%08x-0000-0000-0000-000000000000",
+                   (unsigned)rand_below(1 + 64 * 5));
+    if (rand_below(3))
+        at = node_list_find(&l, id);
+    (void)node_list_cut(&l, at, (size_t)rand_below(3) ? (size_t)rand_below(200) : SIZE_MAX);
+    plain_list(&l, &want);
+    body(t, &l, false, &text);
+    assert_int_equal(text.len, want.len);
+    assert_memory_equal(text.p, want.p, want.len);
+    body(t, &l, true, &zipped);
+    unzip(&zipped, 15 + 16, &text);
+    assert_int_equal(text.len, want.len);
+    assert_memory_equal(text.p, want.p, want.len);
+    node_list_done(&l);
+}
+
+/* one item of it, of an owned page or one that a list has pinned */
+static void random_change(struct table *t)
+{
+    size_t i = (size_t)rand_below(t->n);
+    struct page *p = t->v[i] = page_own(t->v[i]);
+    unsigned slot = (unsigned)rand_below(p->n);
+    char name[64];
+
+    if (rand_below(2) && p->n > 1)
+        page_delete(p, slot);
+    else
+        page_put(p, slot,
+                 item((unsigned)p->keys[slot].b[2] << 8 | p->keys[slot].b[3], random_name(name)));
+}
+
+/* What is kept of some list is found for it alone: memory of items that are gone is soon used
+ * again, and a table may well look as it did before. */
+static void check_cached(struct cache *c, struct table *t)
+{
+    _cleanup_buf_ struct buf want = BUF_INIT(MIB);
+    const struct blob *kept;
+    struct ask q = {0};
+    const char *coding;
+    struct reply r;
+
+    reply_init(&r);
+    r.render_items = render_a;
+    r.items = list_of(t, 0, 0);
+    plain_list(&r.items, &want);
+    kept = cache_get(c, &r, &q, &coding);
+    if (kept) {
+        assert_int_equal(kept->len, want.len);
+        assert_memory_equal(kept->bytes, want.p, want.len);
+    } else {
+        buf_add(&r.body, want.p, want.len);
+        cache_put(c, &r, &q, NULL);
+    }
+    assert_true(r.items.n == 0 || cache_get(c, &r, &q, &coding));
+    reply_done(&r);
+}
+
+static void test_random_tables_and_changes(void **state)
+{
+    struct loop *l;
+    struct cache *c;
+
+    (void)state;
+    assert_int_equal(loop_new(&l), 0);
+    c = cache_new(l);
+    for (int k = 0; k < 300; k++) {
+        struct table t;
+
+        random_table(&t);
+        for (int i = 0; i < 10; i++) {
+            struct node_list pinned = {0};
+
+            check_cut(&t);
+            check_cached(c, &t);
+            if (t.n == 0)
+                break;
+            if (rand_below(2))
+                pinned = list_of(&t, 0, 0);
+            random_change(&t);
+            if (rand_below(4) == 0)
+                page_drop_texts(t.v[rand_below(t.n)]);
+            node_list_done(&pinned);
+        }
+        empty(&t);
+    }
+    (void)cache_free(c);
+    assert_int_equal(blob_live(), 0);
+    (void)loop_free(l);
+}
+
 /* --- how long texts live --- */
 
 struct nodes_view {
@@ -361,18 +499,6 @@ static void test_gzip_of_all_sizes(void **state)
 }
 
 /* --- cache --- */
-
-static int render_a(struct buf *b, const struct node_list *items, struct node_list_at *at, size_t n,
-                    const struct ask *q, struct err *e)
-{
-    (void)items;
-    (void)at;
-    (void)n;
-    (void)q;
-    (void)e;
-    buf_add_str(b, "a");
-    return 0;
-}
 
 static void one_item(struct reply *r, const struct node_item *it, const char *body)
 {
@@ -483,6 +609,7 @@ int main(void)
         cmocka_unit_test(test_a_change_makes_one_page_anew),
         cmocka_unit_test(test_work_can_be_done_in_steps),
         cmocka_unit_test(test_a_change_leaves_what_was_pinned),
+        cmocka_unit_test(test_random_tables_and_changes),
         cmocka_unit_test(test_texts_that_nobody_asks_for_are_dropped),
         cmocka_unit_test(test_texts_that_readers_hold_have_a_ceiling),
         cmocka_unit_test(test_gzip_of_all_sizes),

@@ -31,6 +31,31 @@ static void test_buf_appends_and_ends_with_nul(void **state)
     assert_int_equal(b.len, 10);
 }
 
+static void test_buf_expects_what_the_first_parts_say(void **state)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(100000);
+    const uint8_t *p;
+
+    (void)state;
+    buf_expect(&b, 0, 10); /* nothing is known */
+    assert_int_equal(b.cap, 0);
+    buf_add(&b, "0123456789", 10);
+    buf_expect(&b, 1, 1000);
+    assert_in_range(b.cap, 10001, 12000);
+    p = b.p;
+    for (unsigned i = 1; i < 1000; i++)
+        buf_add(&b, "0123456789", 10);
+    assert_ptr_equal(b.p, p);
+    buf_expect(&b, 1, 2); /* less than there is */
+    assert_ptr_equal(b.p, p);
+    buf_expect(&b, 1, 1000); /* more than there may be */
+    assert_int_equal(b.cap, 100001);
+    buf_expect(&b, 1, SIZE_MAX);
+    assert_int_equal(b.cap, 100001);
+    assert_int_equal(buf_ok(&b), 0);
+    assert_int_equal(b.len, 10000);
+}
+
 static void test_buf_writes_big_endian(void **state)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(100);
@@ -292,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buf_appends_and_ends_with_nul),
+        cmocka_unit_test(test_buf_expects_what_the_first_parts_say),
         cmocka_unit_test(test_buf_writes_big_endian),
         cmocka_unit_test(test_buf_stops_at_its_maximum),
         cmocka_unit_test(test_buf_takes_huge_requests_for_what_they_are),

@@ -264,6 +264,78 @@ static void test_long_lists_are_made_in_slices(void **state)
     assert_true(gone.replied);
 }
 
+/* its time is up, before anything else happens */
+static void expire(struct rpc_answer *a)
+{
+    timer_stop(&a->call->timer);
+    a->call->timer.fn(a->call->timer.arg);
+}
+
+static void test_lists_are_answered_one_after_the_other(void **state)
+{
+    struct harness *h = *state;
+    struct rpc_answer a[3] = {RPC_ANSWER_INIT, RPC_ANSWER_INIT, RPC_ANSWER_INIT};
+    struct node_list_response r;
+
+    harness_ready(h, 1);
+    for (size_t i = 0; i < ARRAY_LEN(a); i++) {
+        list(h, (struct list_args){.min_index = 1000}, &a[i]);
+        assert_non_null(a[i].call);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(a); i++) {
+        expire(&a[i]);
+        assert_non_null(a[i].call); /* stands in the line */
+    }
+    call_gone(steal_ptr(&a[1].call));
+    assert_true(a[1].dropped);
+    harness_ready(h, 2); /* they are of the moment when it is their turn */
+    for (size_t i = 0; i < ARRAY_LEN(a); i += 2) {
+        assert_true(a[i].replied);
+        decode(&a[i], &r);
+        assert_int_equal(r.n_nodes, r.q.index > 2 ? 2 : 1);
+        done(&r);
+    }
+    assert_true(list_empty(&h->server->listings));
+    for (size_t i = 0; i < ARRAY_LEN(a); i++)
+        rpc_answer_done(&a[i]);
+    /* the server ends while one stands there */
+    list(h, (struct list_args){.min_index = 1000}, &a[0]);
+    expire(&a[0]);
+    harness_restart(h);
+    assert_true(a[0].dropped);
+    a[0].call = NULL;
+    rpc_answer_done(&a[0]);
+}
+
+static void test_a_list_that_is_too_large_is_refused(void **state)
+{
+    enum { N = 400, NAME = 60000 };
+    struct harness *h = *state;
+    _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
+    _cleanup_free_ char *name = xcalloc(NAME + 1, 1);
+    struct node_list_response r;
+
+    memset(name, 'n', NAME);
+    for (uint64_t n = 0; n < N; n++) {
+        _cleanup_(node_freep) struct node *node = make_node(n);
+        struct node_item *it;
+
+        free(node->name);
+        node->name = xstrdup(name);
+        assert_int_equal(node_item_from_node(node, &it, NULL), 0);
+        fake_disk_put(h->disk, it->id, it->packed, it->packed_len, n + 1);
+        (void)node_item_unref(it);
+    }
+    harness_restart(h);
+    list(h, (struct list_args){0}, &a);
+    assert_true(a.failed);
+    assert_string_equal(a.text, "reply is larger than the limit: ask for pages");
+    list(h, (struct list_args){.per_page = 10}, &a);
+    decode(&a, &r);
+    assert_int_equal(r.n_nodes, 10);
+    done(&r);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -276,6 +348,8 @@ int main(void)
         TEST(test_filter_is_refused_by_name),
         TEST(test_list_blocks_until_the_table_moves),
         TEST(test_long_lists_are_made_in_slices),
+        TEST(test_lists_are_answered_one_after_the_other),
+        TEST(test_a_list_that_is_too_large_is_refused),
     };
 
     log_set_level(LOG_LEVEL_ERROR);

@@ -363,6 +363,45 @@ static void test_replies_beyond_the_budget_become_an_error(void **state)
     house_done(&h);
 }
 
+/* the bytes of the first data on that stream, others are passed over */
+static void data_of(struct house *h, uint32_t id, struct buf *ret)
+{
+    struct raw_frame f;
+
+    do {
+        f = raw_next(&h->r);
+        if (f.type != R_DATA)
+            continue;
+        raw_need(&h->r, f.length);
+        if (f.id == id)
+            buf_add(ret, h->r.in.p, f.length);
+        buf_drop(&h->r.in, f.length);
+    } while (f.type != R_DATA || f.id != id);
+}
+
+static void test_large_replies_that_nobody_takes_do_not_end_the_session(void **state)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(MIB), got = BUF_INIT(MIB);
+    struct house h;
+
+    (void)state;
+    house_open(&h, false);
+    h.reply_bytes = 12 * MIB;
+    rpc_request_header_write(&b, 1, "A.B");
+    buf_add_byte(&b, 0x80);
+    for (uint32_t id = 1; id <= 5; id += 2) {
+        raw_frame(&h.r, R_WINDOW, R_SYN, id, 0);
+        raw_data(&h.r, 0, id, "\1", 1);
+        raw_data(&h.r, 0, id, b.p, b.len);
+    }
+    turn_until(h.l, h.requests == 3); /* two wait, the third would be too much */
+    data_of(&h, 5, &got);
+    assert_non_null(memmem(got.p, got.len, BUSY, strlen(BUSY)));
+    turn_some(h.l, 3);
+    assert_int_equal(h.closed, 0);
+    house_done(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_answers_that_nobody_takes_end_the_connection),
         cmocka_unit_test(test_requests_beyond_the_budget_are_refused_in_words),
         cmocka_unit_test(test_replies_beyond_the_budget_become_an_error),
+        cmocka_unit_test(test_large_replies_that_nobody_takes_do_not_end_the_session),
     };
 
     loop_block_signals();
