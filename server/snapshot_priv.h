@@ -15,8 +15,10 @@ struct snapshots {
     bool stopping;
 };
 
-/* a file without a name, readable by us alone */
+/* A file without a name, readable by us alone.  A disk may not answer: both are for the writer's
+ * thread, the second goes there by itself; negative: there is none. */
 int snapshot_file(const struct snapshots *o, int *ret_fd, struct err *e) _must_check_;
-/* at the very end: of what waits for a turn of the loop that will not come */
-void snapshot_restore_drop(struct snapshots *o);
+void snapshot_file_close(const struct snapshots *o, int take_fd);
+/* the server stops: what waits for a turn of the loop that will not come */
+void snapshot_restore_stop(struct snapshots *o);
 void snapshot_answer(struct http_exchange *take_x, int status, const char *text);

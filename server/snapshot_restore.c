@@ -48,7 +48,7 @@ static void restorer_free(struct restorer *v)
     v->restore = restore_free(v->restore);
     (void)nodes_free(v->old);
     node_list_done(&v->armed);
-    (void)fd_close(v->fd);
+    snapshot_file_close(v->owner, v->fd);
     v->owner->restorer = NULL;
     free(v);
 }
@@ -177,7 +177,7 @@ static void read_run(struct writer_job *job)
 {
     struct restorer *v = container_of(job, struct restorer, job);
     uint8_t piece[READ_BYTES];
-    ssize_t n = pread(v->fd, piece, sizeof(piece), (off_t)v->at);
+    ssize_t n = v->fd >= 0 ? pread(v->fd, piece, sizeof(piece), (off_t)v->at) : 0;
 
     if (n < 0) {
         v->r = err_errno(&v->e, -errno, "cannot read the uploaded file");
@@ -234,7 +234,8 @@ static void write_run(struct writer_job *job)
     struct restorer *v = container_of(job, struct restorer, job);
     size_t at = 0;
 
-    while (at < v->out.len) {
+    v->r = v->fd < 0 ? snapshot_file(v->owner, &v->fd, &v->e) : 0;
+    while (v->r == 0 && at < v->out.len) {
         ssize_t n = write(v->fd, v->out.p + at, v->out.len - at);
 
         if (n < 0 && errno == EINTR)
@@ -330,26 +331,22 @@ static void restore_begin(void *arg, struct http_exchange *take_x,
 int snapshots_restore(struct snapshots *o, struct view_stream *ret, struct err *e)
 {
     struct restorer *v;
-    int fd = -1, r;
 
     if (!o)
         return err_set_status(e, -ENOTSUP, 501, "snapshots need a data folder");
     if (o->restorer)
         return err_set_status(e, -EBUSY, 503, "another snapshot is being restored");
-    r = snapshot_file(o, &fd, e);
-    if (r < 0)
-        return r;
     v = o->restorer = xnew0(struct restorer);
     v->owner = o;
-    v->fd = fd;
+    v->fd = -1; /* nothing has come */
     v->in = BUF_INIT(2 * UPLOAD_HELD_MAX);
     v->out = BUF_INIT(2 * UPLOAD_HELD_MAX);
     *ret = (struct view_stream){restore_begin, v};
     return 0;
 }
 
-void snapshot_restore_drop(struct snapshots *o)
+void snapshot_restore_stop(struct snapshots *o)
 {
-    if (o->restorer)
+    if (o->restorer && timer_armed(&o->restorer->slice))
         restorer_free(o->restorer);
 }
