@@ -106,18 +106,19 @@ void hconn_refuse(struct hconn *h, int status, const char *text)
 static void hconn_on_timer(void *arg)
 {
     struct hconn *h = arg;
-    bool reads = h->state == READ_BODY || (h->state == READ_HEAD && h->started);
+    bool reads = h->state == READ_BODY || h->state == READ_UPLOAD ||
+                 (h->state == READ_HEAD && h->started);
 
     if (reads && !h->late && conn_unread(h->conn)) {
         h->late = true; /* it has sent, we have not looked yet */
         timer_set(&h->timer, LATE_LOOK_SEC * NSEC_PER_SEC);
+    } else if (h->state == READ_UPLOAD) {
+        hconn_upload_end(h, 408, "request took too long");
     } else if (reads) {
         hconn_refuse(h, 408, "request took too long");
     } else if (hconn_unsent(h) > 0 && h->pace.until_ns && !hconn_is_slow(h)) {
         h->behind = true;
         timer_set_at(&h->timer, h->pace.until_ns + 1);
-    } else if (h->state == READ_UPLOAD) {
-        hconn_gone(h);
     } else if (h->state != BUSY && h->state != STREAM) {
         hconn_end(h, true);
     } else if (hconn_is_slow(h)) {
