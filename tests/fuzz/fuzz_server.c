@@ -324,7 +324,10 @@ static void do_stream_end(struct fuzz_in *in)
     if (!s->used || s->ended || s->reset || s->fin_sent)
         return;
     if (how & 1) {
-        fuzz_reset(c, s);
+        if (how & 2)
+            settle();
+        if (fuzz_is_open(c) && !s->ended)
+            fuzz_reset(c, s, how & 2);
     } else {
         fuzz_frame(c, 0, 1, 4, s->id, 0);
         s->fin_sent = true;

@@ -450,12 +450,13 @@ void fuzz_request(struct fuzz_conn *c, struct fuzz_stream *s, const char *method
     buf_done(&b);
 }
 
-void fuzz_reset(struct fuzz_conn *c, struct fuzz_stream *s)
+void fuzz_reset(struct fuzz_conn *c, struct fuzz_stream *s, bool settled)
 {
     fuzz_frame(c, 0, WINDOW_UPDATE, RST, s->id, 0);
     s->n_pending = 0;
     /* what was on its way may still come, unless all was read and this one goes out now */
-    if (c->deaf || c->held || c->chop || c->out.len > HEAD_BYTES || c->wild || c->stingy)
+    if (!settled || c->deaf || c->held || c->chop || c->out.len > HEAD_BYTES || c->wild ||
+        c->stingy)
         s->fin_sent = s->wild = true;
     else
         s->reset = true;

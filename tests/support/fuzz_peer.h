@@ -82,7 +82,8 @@ void fuzz_frame(struct fuzz_conn *c, uint8_t version, uint8_t type, uint16_t fla
 /* one request with a header of ours; correct: it gets an answer, or its stream ends */
 void fuzz_request(struct fuzz_conn *c, struct fuzz_stream *s, const char *method, const uint8_t *p,
                   size_t n, size_t piece, bool correct);
-void fuzz_reset(struct fuzz_conn *c, struct fuzz_stream *s);
+/* settled: nothing was on its way, so nothing may come any more */
+void fuzz_reset(struct fuzz_conn *c, struct fuzz_stream *s, bool settled);
 /* answers the oldest request of a stream that the server opened; false: there is none */
 bool fuzz_answer(struct fuzz_conn *c, struct fuzz_in *in);
 /* aborts when a correct request is still without an answer */
