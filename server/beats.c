@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/rand.h"
 
 enum { BUCKETS_MIN = 64 };
@@ -17,7 +18,8 @@ struct beats {
     struct beats_opts o;
     struct beat **buckets; /* owned chains; n_buckets is a power of two */
     size_t n_buckets, n;
-    uint64_t seed; /* ids are chosen by peers */
+    uint64_t seed;       /* ids are chosen by peers */
+    uint64_t excused_ns; /* nobody is missed before */
 };
 
 static size_t bucket_of(const struct beats *b, const struct uuid *id)
@@ -100,6 +102,10 @@ static void on_deadline(void *arg)
     struct beats *b = t->owner;
     struct uuid id = t->id;
 
+    if (clock_boot_ns() < b->excused_ns) {
+        timer_set_at(&t->timer, b->excused_ns);
+        return;
+    }
     beats_stop(b, &id);
     b->o.missed(b->o.arg, &id);
 }
@@ -159,6 +165,11 @@ bool beats_has(const struct beats *b, const struct uuid *id)
 size_t beats_count(const struct beats *b)
 {
     return b->n;
+}
+
+void beats_excuse(struct beats *b, uint64_t away_ns)
+{
+    b->excused_ns = clock_boot_ns() + MIN(away_ns, b->o.failover_ttl_ns) + b->o.grace_ns;
 }
 
 uint64_t beats_grace_at_start(const struct beats *b, size_t n)

@@ -15,7 +15,10 @@
 #include "server/snapshot_cmd.h"
 #include "wire/conn.h"
 
-enum { STATUS_EVERY_SEC = 10 };
+enum {
+    STATUS_EVERY_SEC = 10,
+    AWAY_SEC = 2, /* timers so late: we were not there */
+};
 
 struct program {
     struct loop *loop;
@@ -129,6 +132,7 @@ static int run(struct program *p, struct writer *w)
     if (r < 0)
         return log_error(0, "cannot start", KE(&e)), r;
     timer_init(p->loop, &p->status, "status", on_status, p);
+    loop_on_late(p->loop, AWAY_SEC * NSEC_PER_SEC, server_was_away, p->server);
     loop_watchdog(p->loop);
     log_info("picket-server started", KV("version", PICKET_VERSION), KV("name", p->conf.name),
              KV("region", p->conf.region), KV("datacenter", p->conf.datacenter),
@@ -139,6 +143,7 @@ static int run(struct program *p, struct writer *w)
     on_status(p);
     r = loop_run(p->loop);
     timer_stop(&p->status);
+    loop_on_late(p->loop, 0, NULL, NULL);
     return r;
 }
 

@@ -104,6 +104,16 @@ void server_reload(struct server *s)
                    (uint64_t)MAX(c->server.heartbeat_grace, 0));
 }
 
+void server_was_away(void *arg, uint64_t due_ns)
+{
+    const struct server *s = arg;
+    uint64_t away = clock_boot_ns() - due_ns;
+
+    (void)log_warn(0, "stopped, starved or asleep: heartbeats get as long again",
+                   KI("milliseconds", (int64_t)(away / NSEC_PER_MSEC)));
+    beats_excuse(s->beats, away);
+}
+
 /* every node that is not down gets time to beat (nomad: leader start) */
 static void start_beats(struct server *s)
 {

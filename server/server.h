@@ -18,18 +18,18 @@
 #define SERVER_NOMAD_METADATA "picket"
 
 struct server {
-    struct loop *loop;                    /* borrowed */
-    const struct conf *conf;              /* borrowed; a reload changes it where it stands */
-    struct store *store;                  /* owned */
-    struct beats *beats;                  /* owned */
-    struct view view;                     /* what the API asks */
-    struct rpc_listener *rpc;             /* owned; NULL without sockets */
-    struct api *api;                      /* owned; NULL without sockets */
-    struct gc *gc;                        /* owned */
-    struct snapshots *snapshots;          /* owned; NULL without a data folder */
-    struct list streams;                  /* of server/back_stream */
-    struct list calls;                    /* requests that are waiting (server/call.h) */
-    struct list listings;                 /* those whose answer is made in slices (ep_list.c) */
+    struct loop *loop;           /* borrowed */
+    const struct conf *conf;     /* borrowed; a reload changes it where it stands */
+    struct store *store;         /* owned */
+    struct beats *beats;         /* owned */
+    struct view view;            /* what the API asks */
+    struct rpc_listener *rpc;    /* owned; NULL without sockets */
+    struct api *api;             /* owned; NULL without sockets */
+    struct gc *gc;               /* owned */
+    struct snapshots *snapshots; /* owned; NULL without a data folder */
+    struct list streams;         /* of server/back_stream */
+    struct list calls;           /* requests that are waiting (server/call.h) */
+    struct list listings;        /* those whose answer is made in slices (ep_list.c) */
     struct defer run_listings;
     size_t writing_bytes;                 /* held by those of them that wait for the disk */
     char *rpc_advertise, *http_advertise; /* owned; "ip:port" */
@@ -50,6 +50,8 @@ int server_listen(struct server *s, const char *rpc_bind, const char *http_bind,
                   struct err *e) _must_check_;
 /* conf's members have other values now */
 void server_reload(struct server *s);
+/* loop_on_late(): timers that were due then are late, nobody is to blame for missed beats */
+void server_was_away(void *arg, uint64_t due_ns);
 /* closes sockets, drops what waits, waits for the commit in flight */
 struct server *server_free(struct server *s);
 DEFINE_CLEANUP(struct server, server_free)

@@ -227,6 +227,23 @@ class Liveness(ProgramCase):
         self.assertEqual(missed['Subsystem'], 'Cluster')
         self.assertGreater(missed['CreateIndex'], 0)
 
+    def test_server_that_was_stopped_blames_nobody(self):
+        srv = self.server(server=self.SHORT).start().wait()
+        agents = [self.agent([srv]).start().wait_api() for _ in range(2)]
+        ids = [a.node_id() for a in agents]
+        for i in ids:
+            self.ready(srv, i)
+        for _ in range(2):
+            srv.proc.send_signal(signal.SIGSTOP)
+            time.sleep(5)
+            srv.proc.send_signal(signal.SIGCONT)
+            time.sleep(2)
+        for i in ids:
+            self.assertEqual([e['Message'] for e in self.ready(srv, i)['Events']], ['Node registered'])
+        agents[0].proc.send_signal(signal.SIGSTOP)    # who is really gone is missed all the same
+        wait_until('node down', lambda: srv.node(ids[0])['Status'] == 'down', 30)
+        agents[0].proc.send_signal(signal.SIGCONT)
+
     def test_agent_waits_for_a_server_and_survives_its_restart(self):
         srv = self.server()
         agt = self.agent([srv]).start().wait_api()

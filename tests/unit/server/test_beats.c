@@ -200,13 +200,81 @@ static void test_callback_may_set_it_again(void **state)
     assert_int_equal(f->missed, 2);
 }
 
-static void test_grace_at_start_grows_with_the_fleet(void **state)
+static void test_nobody_is_missed_for_as_long_as_the_server_was_away(void **state)
 {
     struct fixture *f = *state;
+    struct uuid early = make_node_key(1), late = make_node_key(2), back = make_node_key(3);
 
-    assert_int_equal(beats_grace_at_start(f->beats, 0), 300 * SEC);
-    assert_int_equal(beats_grace_at_start(f->beats, 7000), 300 * SEC);
-    assert_int_equal(beats_grace_at_start(f->beats, 100000), 4007 * SEC);
+    beats_set(f->beats, &early, SEC);
+    beats_set(f->beats, &back, SEC);
+    beats_set(f->beats, &late, 100 * SEC);
+    clock_fake_advance(31 * SEC);
+    beats_excuse(f->beats, 30 * SEC);
+    (void)beats_reset(f->beats, &back);
+    advance(f, 37 * SEC - 1);
+    assert_int_equal(f->missed, 0);
+    advance(f, 1); /* 30 s, and 7 s of grace */
+    assert_true(f->missed >= 1);
+    assert_false(beats_has(f->beats, &early));
+    assert_true(beats_has(f->beats, &late)); /* its time was later anyway */
+    advance(f, 40 * SEC);
+    assert_int_equal(f->missed, 3);
+}
+
+static void test_excuse_has_a_ceiling(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid id = make_node_key(1);
+
+    beats_set(f->beats, &id, SEC);
+    clock_fake_advance(86400 * SEC);
+    beats_excuse(f->beats, 86400 * SEC);
+    advance(f, 307 * SEC - 1);
+    assert_int_equal(f->missed, 0);
+    advance(f, 1);
+    assert_int_equal(f->missed, 1);
+}
+
+/* design decision 13: max(failover_heartbeat_ttl, 2 n / rate + grace) */
+static void test_grace_at_start_grows_with_the_fleet(void **state)
+{
+    static const struct {
+        size_t n;
+        double rate;
+        uint64_t grace, failover, want;
+    } rows[] = {
+        {0,       50,          7,    300,  300  },
+        {7000,    50,          7,    300,  300  },
+        {7325,    50,          7,    300,  300  },
+        {7350,    50,          7,    300,  301  },
+        {100000,  50,          7,    300,  4007 },
+        {100000,  1000,        10,   300,  300  },
+        {200000,  1000,        10,   300,  410  },
+        {0,       1000,        500,  300,  500  },
+        {1000,    1000,        0,    0,    2    },
+        {0,       1000,        0,    0,    0    },
+        {1000000, 1.0 / 86400, 7,    300,  300  },
+        {10,      0,           7,    300,  300  },
+        {10,      0.001,       7,    300,  20007},
+        {10,      0,           3600, 300,  3600 },
+        {1,       1e9,         7,    9000, 9000 },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct beats_opts o = {
+            .loop = f->loop,
+            .rate = rows[i].rate,
+            .grace_ns = rows[i].grace * SEC,
+            .failover_ttl_ns = rows[i].failover * SEC,
+            .min_ttl_ns = 10 * SEC,
+            .missed = on_missed,
+            .arg = f,
+        };
+        _cleanup_(beats_freep) struct beats *b = beats_new(&o);
+
+        assert_int_equal(beats_grace_at_start(b, rows[i].n), rows[i].want * SEC);
+    }
 }
 
 static void test_many_deadlines_pass_at_their_own_times(void **state)
@@ -243,6 +311,8 @@ int main(void)
         TEST(test_stop_takes_the_deadline_away),
         TEST(test_another_pace_counts_from_the_next_beat),
         TEST(test_callback_may_set_it_again),
+        TEST(test_nobody_is_missed_for_as_long_as_the_server_was_away),
+        TEST(test_excuse_has_a_ceiling),
         TEST(test_grace_at_start_grows_with_the_fleet),
         TEST(test_many_deadlines_pass_at_their_own_times),
     };

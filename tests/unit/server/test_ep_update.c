@@ -98,6 +98,60 @@ static void test_beat_without_change_touches_no_store(void **state)
     assert_int_equal(harness_item(h, 1)->status_updated_at, 1700000000);
 }
 
+static void test_thousands_of_beats_touch_no_store(void **state)
+{
+    enum { NODES = 200, ROUNDS = 20 };
+    struct harness *h = *state;
+    _cleanup_rpc_answer_ struct rpc_answer a = RPC_ANSWER_INIT;
+    uint64_t index;
+    size_t commits;
+
+    for (uint64_t i = 1; i <= NODES; i++)
+        harness_ready(h, i);
+    commits = fake_disk_commits(h->disk);
+    index = store_index(h->server->store);
+    for (int round = 0; round < ROUNDS; round++) {
+        harness_advance(h, 9 * SEC);
+        for (uint64_t i = 1; i <= NODES; i++) {
+            harness_status(h, i, NODE_STATUS_READY, NULL, &a);
+            assert_true(a.replied);
+        }
+    }
+    assert_int_equal(fake_disk_commits(h->disk), commits);
+    assert_int_equal(store_index(h->server->store), index);
+    assert_int_equal(beats_count(h->server->beats), NODES);
+}
+
+/* each is a write with an index of its own, many in one commit */
+static void test_all_agents_die_at_once(void **state)
+{
+    enum { NODES = 1000 };
+    struct harness *h = *state;
+    uint64_t index, sum = 0;
+    size_t commits;
+
+    for (uint64_t i = 1; i <= NODES; i++)
+        harness_ready(h, i);
+    commits = fake_disk_commits(h->disk);
+    index = store_index(h->server->store);
+    log_set_level(LOG_LEVEL_ERROR);
+    harness_advance(h, 3600 * SEC);
+    for (int i = 0; i < NODES && store_index(h->server->store) < index + NODES; i++)
+        harness_settle(h);
+    assert_int_equal(beats_count(h->server->beats), 0);
+    assert_int_equal(store_index(h->server->store), index + NODES);
+    for (uint64_t i = 1; i <= NODES; i++) {
+        const struct node_item *it = harness_item(h, i);
+
+        assert_int_equal(it->status, STATUS_DOWN);
+        assert_true(it->modify_index > index && it->modify_index <= index + NODES);
+        sum += it->modify_index - index;
+    }
+    assert_int_equal(sum, (uint64_t)NODES * (NODES + 1) / 2); /* no index twice */
+    assert_true(fake_disk_commits(h->disk) - commits <= NODES / 10);
+    assert_true(fake_disk_max_changes(h->disk) <= 100);
+}
+
 static void test_change_is_written_once(void **state)
 {
     struct harness *h = *state;
@@ -342,6 +396,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_update_status_errors),
         TEST(test_beat_without_change_touches_no_store),
+        TEST(test_thousands_of_beats_touch_no_store),
+        TEST(test_all_agents_die_at_once),
         TEST(test_change_is_written_once),
         TEST(test_agent_may_report_itself_down),
         TEST(test_missed_deadline_marks_down_with_event),
