@@ -195,7 +195,7 @@ static void on_room(void *arg)
 {
     struct saver *v = arg;
 
-    while (v->piece_at < v->piece_n) {
+    while (!v->in_job && v->piece_at < v->piece_n) {
         size_t n = MIN(http_stream_room(v->to), v->piece_n - v->piece_at);
 
         if (n == 0 || http_stream_write(v->to, v->piece + v->piece_at, n) < 0)
