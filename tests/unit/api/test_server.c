@@ -19,6 +19,7 @@
 #include "codec/mp.h"
 #include "model/stub.h"
 #include "tests/support/api_bed.h"
+#include "wire/budget.h"
 #include "tests/support/wire_loop.h"
 
 #define ID_A   "11d0a6c4-2f3e-4b5a-9c8d-7e6f50413223"
@@ -1037,7 +1038,8 @@ static void test_texts_that_are_held_end_lists(void **state)
 {
     struct api_bed *b = *state;
     struct blob *held = blob_alloc(TEXTS_LIVE_MAX + MIB); /* never written to */
-    _cleanup_answer_ struct answer busy, one, well;
+    _cleanup_answer_ struct answer busy, one, again, pretty, pretty2, well;
+    size_t others = 0;
 
     put_long(b);
     assert_non_null(held);
@@ -1047,6 +1049,19 @@ static void test_texts_that_are_held_end_lists(void **state)
     assert_non_null(strstr(busy.body, "slow readers of node lists"));
     api_bed_get(b, "/v1/node/" ID_A, &one);
     assert_int_equal(one.status, 200);
+    /* what was kept for others goes out as a copy, that is held against the ceiling of all answers
+     */
+    api_bed_get(b, "/v1/node/" ID_A, &again);
+    assert_int_equal(again.status, 200);
+    assert_string_equal(again.body, one.body);
+    budget_limit(BUDGET_OUT, PEERS_SMALL);
+    budget_hold(BUDGET_OUT, &others, PEERS_SMALL);
+    api_bed_get(b, "/v1/nodes?pretty", &pretty); /* made, refused, kept */
+    assert_int_equal(pretty.status, 503);
+    api_bed_get(b, "/v1/nodes?pretty", &pretty2);
+    assert_int_equal(pretty2.status, 503);
+    budget_hold(BUDGET_OUT, &others, 0);
+    budget_limit(BUDGET_OUT, 0);
     (void)blob_unref(held);
     api_bed_get(b, "/v1/nodes", &well);
     assert_int_equal(well.status, 200);
