@@ -1,147 +1,119 @@
-"""All agents of a fleet come back at once: each is taken in, nobody is sent away, and readers hardly notice.
+"""All agents of a fleet come at once, or back: each is taken in, nobody is marked down, and readers are served meanwhile.
 
-ABUSE_AGENTS=10000 makes it a large one."""
-import asyncio
+SIM_AGENTS=10000 makes it a large one."""
 import http.client
 import os
 import re
 import signal
-import struct
 import threading
 import time
 
-from abuse import AbuseCase, address, raise_descriptors
-from wire import SYN, YAMUX_DATA, YAMUX_PING, YAMUX_WINDOW, ACK, Short, fake_node, pack, unpack
-
-AGENTS = int(os.environ.get('ABUSE_AGENTS', '500'))
-
-
-def node(i):
-    return fake_node(f'{i:08x}-aaaa-4000-8000-{i:012}', f'{i:08x}-bbbb-4000-8000-{i:012}',
-                     Attributes={'kernel.name': 'linux', 'nomad.version': '1.10.5', 'unique.hostname': f'host{i}',
-                                 **{f'driver.attribute.{k}': 'x' * 20 for k in range(60)}})
-
-
-class FakeAgent:
-    """one connection: registers, beats once, and stays"""
-
-    def __init__(self, i):
-        self.node, self.i, self.ttl, self.seq = node(i), i, None, 0
-
-    async def call(self, method, body):
-        self.seq += 1
-        raw = pack({'Seq': self.seq, 'ServiceMethod': method}) + pack(body)
-        flags, raw = (SYN, b'\x01' + raw) if self.seq == 1 else (0, raw)
-        self.writer.write(struct.pack('>BBHII', 0, YAMUX_DATA, flags, 1, len(raw)) + raw)
-        data = b''
-        while True:
-            head = await self.reader.readexactly(12)
-            _, kind, flags, stream, length = struct.unpack('>BBHII', head)
-            if kind == YAMUX_PING and flags & SYN:
-                self.writer.write(struct.pack('>BBHII', 0, YAMUX_PING, ACK, 0, length))
-            if kind != YAMUX_DATA:
-                continue
-            data += await self.reader.readexactly(length)
-            self.writer.write(struct.pack('>BBHII', 0, YAMUX_WINDOW, 0, 1, length))
-            try:
-                header, at = unpack(data)
-                reply, _ = unpack(data, at)
-            except Short:
-                continue
-            if header['Error']:
-                raise ValueError(header['Error'])
-            return reply
-
-    async def come(self, port, silent_s=0.0):
-        self.reader, self.writer = await asyncio.open_connection('127.0.0.1', port, local_addr=(address(self.i), 0))
-        await asyncio.sleep(silent_s)
-        self.writer.write(b'\x06')
-        await self.call('Node.Register', {'Node': self.node, 'Region': 'global', 'AuthToken': ''})
-        reply = await self.call('Node.UpdateStatus', {'NodeID': self.node['ID'], 'Status': 'ready', 'Region': 'global',
-                                                      'AuthToken': self.node['SecretID']})
-        self.ttl = reply['HeartbeatTTL']
-
-    def leave(self):
-        self.writer.close()
+from abuse import AbuseCase, address, dial, raise_descriptors
+from fleet import AGENTS, Fleet, Sim
+from wire import Rpc, wait_until
 
 
 class Reader(threading.Thread):
-    """asks for a short answer again and again, each time on a connection of its own"""
+    """asks the same again and again, each time on a connection of its own"""
 
-    def __init__(self, port):
+    def __init__(self, port, path):
         super().__init__(daemon=True)
-        self.port, self.times, self.failures, self.ended = port, [], [], threading.Event()
+        self.port, self.path, self.times, self.failures, self.ended = port, path, [], [], threading.Event()
 
     def run(self):
-        while not self.ended.wait(0.005):
+        while not self.ended.wait(0.01):
             began = time.monotonic()
             try:
                 c = http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
-                c.request('GET', '/v1/status/leader')
-                if c.getresponse().read() == b'':
-                    raise ValueError('empty')
+                c.request('GET', self.path)
+                r = c.getresponse()
+                if r.status != 200 or not r.read():
+                    raise ValueError(r.status)
                 c.close()
             except (OSError, ValueError, http.client.HTTPException) as e:
                 self.failures.append(repr(e))
             self.times.append(time.monotonic() - began)
 
+    def end(self):
+        self.ended.set()
+        self.join()
+        ms = sorted(1000 * t for t in self.times)
+        return f'{self.path[:12]} p50 {ms[len(ms) // 2]:.1f}, p99 {ms[len(ms) * 99 // 100]:.1f}, longest {ms[-1]:.1f} ms'
 
-class Stampede(AbuseCase):
-    def come(self, srv, agents):
-        async def all_of_them():
-            return await asyncio.gather(*(a.come(srv.rpc) for a in agents), return_exceptions=True)
-        reader = Reader(srv.http)
-        reader.start()
-        began = time.monotonic()
-        results = self.loop.run_until_complete(asyncio.wait_for(all_of_them(), 300))
-        took = time.monotonic() - began
-        reader.ended.set()
-        reader.join()
-        failed = [repr(r) for r in results if r is not None]
-        self.assertEqual(failed[:5], [])
-        self.assertEqual(reader.failures[:5], [])
-        ms = sorted(1000 * t for t in reader.times)
-        return took, ms[len(ms) // 2], ms[len(ms) * 99 // 100], ms[-1]
 
-    def test_all_agents_come_back_at_once(self):
+class Stampede(Sim):
+    """with the shortest grace that a server gives after its start: a few seconds behind the TTLs"""
+
+    def setUp(self):
         raise_descriptors()
-        self.loop = asyncio.new_event_loop()
-        self.addCleanup(self.loop.close)
-        srv = self.limited(extra='log_level = "DEBUG"', server='heartbeat_grace = "60s"').start().wait()
-        for what in ('new', 'after a restart'):
-            agents = [FakeAgent(i) for i in range(AGENTS)]
-            took, median, p99, longest = self.come(srv, agents)
-            print(f'\n{AGENTS} agents, {what}: {took:.1f} s; a read meanwhile {median:.1f} ms, 99 % {p99:.1f}, '
-                  f'longest {longest:.1f}')
-            nodes = srv.nodes()
-            self.assertEqual(len(nodes), AGENTS)
-            self.assertEqual({n['Status'] for n in nodes}, {'ready'})
-            # what comes together does not stay together
-            ttls = sorted(a.ttl for a in agents)
-            self.assertGreater(len(set(ttls)), AGENTS // 2)
-            self.assertGreater(ttls[-1], ttls[0] * 1.3)
-            self.assertEqual(srv.stop(), 0)
-            for a in agents:
-                a.leave()
-            if what == 'new':
-                srv.start().wait()
-        print(*re.findall(r'callbacks took longer.*', srv.log())[:5], sep='\n')
+        self.srv = self.server(server='heartbeat_grace = "10s" min_heartbeat_ttl = "3s"' if AGENTS < 3000 else '')
+        self.srv.start().wait()
+        self.fleet = Fleet(self.srv)
+        self.addCleanup(self.fleet.cleanup)
+        self.join(self.fleet)
+        self.before = self.fleet.status()
+        self.node = self.srv.nodes('?per_page=1')[0]['ID']
 
+    def back(self, what, begin):
+        """all are ready, and what is said of it: nobody was down, each had its answers"""
+        readers = [Reader(self.srv.http, path) for path in ('/v1/nodes?per_page=1', '/v1/node/' + self.node)]
+        for r in readers:
+            r.start()
+        begin()
+        began = time.monotonic()
+        status = self.fleet.wait(ready=AGENTS, seconds=240)
+        took = time.monotonic() - began
+        with open(f'/proc/{self.srv.proc.pid}/stat', encoding='ascii') as f:
+            fields = f.read().rpartition(')')[2].split()
+        cpu = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+        said = [r.end() for r in readers]
+        print(f'\n{AGENTS} agents, {what}: all ready after {took:.1f} s, {cpu:.2f} s of CPU; reads meanwhile: ' + '; '.join(said))
+        self.assertEqual([r.failures[:5] for r in readers], [[], []])
+        self.assertEqual(self.at_server(self.srv), {'ready': AGENTS})
+        self.assertEqual((status['missed'], status['errors']), (self.before['missed'], self.before['errors']))
+        self.assertEqual(re.findall('heartbeat missed.*', self.srv.log())[:3], [])
+        return status
+
+    def restarted(self, how):
+        self.srv.proc.send_signal(how)
+        self.srv.proc.wait()
+        self.srv.start().wait()
+        status = self.back(f'back after {how.name}', lambda: None)
+        wait_until('each has connected again', lambda: self.fleet.status()['reconnects'] >= self.before['reconnects'] + AGENTS)
+        self.assertEqual(status['agents'], AGENTS)
+
+    def test_back_after_a_crash_of_the_server(self):
+        self.restarted(signal.SIGKILL)
+
+    def test_back_after_a_stop_of_the_server(self):
+        self.restarted(signal.SIGTERM)
+
+    def test_all_within_a_second(self):
+        """processes and server start anew: all connect, register and beat at once"""
+        self.fleet.do('drop all')
+        self.fleet.wait(dead=AGENTS)
+        self.srv.kill()
+        self.srv.start().wait()
+        status = self.back('within a second', lambda: (self.fleet.do('restart all over 1s'), time.sleep(1)))
+        self.assertEqual(status['calls']['Node.Register']['count'] - self.before['calls']['Node.Register']['count'], AGENTS)
+
+
+class Pause(AbuseCase):
     def test_a_pause_of_the_program_is_not_held_against_those_who_came(self):
         """their first byte was there in time: it was not looked at"""
         srv = self.limited(server='heartbeat_grace = "60s"').start().wait()
-        self.loop = asyncio.new_event_loop()
-        self.addCleanup(self.loop.close)
-        agents = [FakeAgent(i) for i in range(50)]
-
-        async def pause():
-            tasks = [asyncio.ensure_future(a.come(srv.rpc, silent_s=1)) for a in agents]
-            await asyncio.sleep(0.5)  # accepted, and silent so far
-            srv.proc.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(6.5)  # longer than a first byte may take
-            srv.proc.send_signal(signal.SIGCONT)
-            return await asyncio.gather(*tasks, return_exceptions=True)
-        results = self.loop.run_until_complete(pause())
-        self.assertEqual([repr(r) for r in results if r is not None], [])
-        for a in agents:
-            a.leave()
+        came = []
+        for i in range(50):
+            r = Rpc.__new__(Rpc)
+            r.sock, r.next_id, r.seq, r.inbox = dial(srv.rpc, address(i), 30), 1, 0, b''
+            self.addCleanup(r.close)
+            came.append(r)
+        time.sleep(0.5)  # accepted, and silent so far
+        srv.proc.send_signal(signal.SIGSTOP)
+        for r in came:
+            r.sock.sendall(b'\x06')
+            r.send(r.open(), 'Status.Ping', {})
+        time.sleep(6.5)  # longer than a first byte may take
+        srv.proc.send_signal(signal.SIGCONT)
+        for r in came:
+            self.assertEqual(r.receive(1)[1], {})

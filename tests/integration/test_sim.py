@@ -1,81 +1,19 @@
-"""picket-sim: a fleet of agents in one process against picket-server, and what it says of it.
-
-SIM_AGENTS is the number of agents (300): with 10000 the same tests are the full ones.
-"""
-import collections
+"""picket-sim: a fleet of agents in one process against picket-server, and what it says of it."""
 import json
 import os
 import resource
 import subprocess
-import time
 import unittest
 
-from programs import BIN, ProgramCase, get_json
+from fleet import AGENTS, PROFILES, SIM, Sim
+from programs import get_json
 from wire import wait_until
-
-AGENTS = int(os.environ.get('SIM_AGENTS', '300'))
-SIM = os.path.join(BIN, 'picket-sim')
-PROFILES = 'sim/profiles'
 
 
 def run_sim(*args, text=None, timeout=120, **kwargs):
     """(exit status, stdout, stderr) of a run that ends by itself"""
     r = subprocess.run([SIM, *args], input=text, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)
     return r.returncode, r.stdout, r.stderr
-
-
-class Fleet:
-    """picket-sim driven over its standard input"""
-
-    def __init__(self, server, *args):
-        self.proc = subprocess.Popen([SIM, f'-server=127.0.0.1:{server.rpc}', '-profiles', PROFILES, '-script=-', '-q', '-json', '-dev',
-                                      '-events=0', '-changes=0', *args],
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def do(self, step):
-        self.proc.stdin.write(step + '\n')
-        self.proc.stdin.flush()
-
-    def status(self):
-        self.do('status')
-        return json.loads(self.proc.stdout.readline())
-
-    def wait(self, seconds=120, **states):
-        """until so many agents are in each state; the status then"""
-        def there():
-            s = self.status()
-            return s if all(s['states'][k] == n for k, n in states.items()) else None
-        return wait_until(f'agents {states}', there, seconds)
-
-    def end(self):
-        """exit status and summary"""
-        out, _ = self.proc.communicate(timeout=60)
-        return self.proc.returncode, json.loads(out.splitlines()[-1])
-
-    def cleanup(self):
-        if self.proc.poll() is None:
-            self.proc.kill()
-        self.proc.communicate()
-
-
-class Sim(ProgramCase):
-    def fleet(self, server, *args):
-        f = Fleet(server, *args)
-        self.addCleanup(f.cleanup)
-        return f
-
-    def start(self, *args, **kwargs):
-        server = self.server(**kwargs)
-        server.start().wait()
-        return server, self.fleet(server, *args)
-
-    @staticmethod
-    def at_server(server):
-        return collections.Counter(n['Status'] for n in server.nodes())
-
-    def join(self, fleet, n=AGENTS):
-        fleet.do(f'join {n} over {max(1, n // 500)}s')
-        return fleet.wait(ready=n)
 
 
 class Scenarios(Sim):
@@ -194,39 +132,6 @@ class Scenarios(Sim):
         with self.assertRaisesRegex(ValueError, 'this node is simulated'):
             get_json(server.http, f'/v1/client/stats?node_id={node}')
         self.assertEqual(fleet.status()['asked_by_server'], 1)
-
-
-class Restart(Sim):
-    def test_a_restart_of_the_server_marks_nobody_down(self):
-        server = self.server(server='min_heartbeat_ttl = "3s"' if AGENTS < 3000 else '')
-        server.start().wait()
-        fleet = Fleet(server)
-        self.addCleanup(fleet.cleanup)
-        self.join(fleet)
-        server.stop()
-        begin = time.monotonic()
-        server.start().wait()
-        reads = []
-
-        def back():
-            at = time.monotonic()
-            get_json(server.http, '/v1/nodes?per_page=1')
-            reads.append(time.monotonic() - at)
-            s = fleet.status()
-            return s if s['states']['ready'] == AGENTS else None
-        status = wait_until('all are back', back, 180)
-        took = time.monotonic() - begin
-        with open(f'/proc/{server.proc.pid}/stat', encoding='ascii') as f:
-            fields = f.read().rpartition(')')[2].split()
-        cpu = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-        reads.sort()
-        print(f'{AGENTS} agents are back {took:.1f} s after the start of the server, which used {cpu:.2f} s of CPU; '
-              f'reads meanwhile: p99 {reads[int(len(reads) * 0.99)] * 1000:.1f} ms')
-        self.assertEqual(self.at_server(server), {'ready': AGENTS})
-        self.assertEqual(status['missed'], 0)
-        self.assertEqual(status['reconnects'], AGENTS)
-        for n in server.nodes()[:20]:
-            self.assertNotIn('Node heartbeat missed', [e['Message'] for e in server.node(n['ID'])['Events']])
 
 
 class CommandLine(Sim):
