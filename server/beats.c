@@ -167,9 +167,14 @@ size_t beats_count(const struct beats *b)
     return b->n;
 }
 
-void beats_excuse(struct beats *b, uint64_t away_ns)
+bool beats_excuse(struct beats *b, uint64_t away_ns)
 {
-    b->excused_ns = clock_boot_ns() + MIN(away_ns, b->o.failover_ttl_ns) + b->o.grace_ns;
+    uint64_t now = clock_boot_ns(), until;
+    bool first = now >= b->excused_ns;
+
+    until = now + MIN(away_ns, b->o.failover_ttl_ns) + b->o.grace_ns;
+    b->excused_ns = MAX(b->excused_ns, until);
+    return first;
 }
 
 uint64_t beats_grace_at_start(const struct beats *b, size_t n)

@@ -40,7 +40,7 @@ bool beats_has(const struct beats *b, const struct uuid *id);
 size_t beats_count(const struct beats *b);
 /* The server was away so long (stopped, starved, asleep): beats have come that it has not read,
  * others could not come.  Nobody is missed for as long again (failover_ttl at most) and the grace.
- */
-void beats_excuse(struct beats *b, uint64_t away_ns);
+ * False: they were excused already. */
+bool beats_excuse(struct beats *b, uint64_t away_ns);
 /* what each of n nodes gets when the server starts */
 uint64_t beats_grace_at_start(const struct beats *b, size_t n);

@@ -109,9 +109,10 @@ void server_was_away(void *arg, uint64_t due_ns)
     const struct server *s = arg;
     uint64_t away = clock_boot_ns() - due_ns;
 
-    (void)log_warn(0, "stopped, starved or asleep: heartbeats get as long again",
-                   KI("milliseconds", (int64_t)(away / NSEC_PER_MSEC)));
-    beats_excuse(s->beats, away);
+    /* again and again until the last of the late timers has fired */
+    if (beats_excuse(s->beats, away))
+        (void)log_warn(0, "stopped, starved or asleep: heartbeats get as long again",
+                       KI("milliseconds", away / NSEC_PER_MSEC));
 }
 
 /* every node that is not down gets time to beat (nomad: leader start) */

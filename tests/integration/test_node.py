@@ -233,10 +233,14 @@ class Liveness(ProgramCase):
         ids = [a.node_id() for a in agents]
         for i in ids:
             self.ready(srv, i)
-        for _ in range(2):
-            srv.proc.send_signal(signal.SIGSTOP)
-            time.sleep(5)
-            srv.proc.send_signal(signal.SIGCONT)
+        for wakes_late in (False, True):    # a host with everything on it was asleep, the agents wake behind the server
+            everyone = [srv] + (agents if wakes_late else [])
+            for p in everyone:
+                p.proc.send_signal(signal.SIGSTOP)
+            time.sleep(6)
+            for p in everyone:
+                p.proc.send_signal(signal.SIGCONT)
+                time.sleep(0.5)
             time.sleep(2)
         for i in ids:
             self.assertEqual([e['Message'] for e in self.ready(srv, i)['Events']], ['Node registered'])
