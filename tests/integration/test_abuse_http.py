@@ -1,9 +1,8 @@
 """Peers without manners over HTTP: the program goes on serving the others, within its ceilings, and says no in words."""
 import socket
 import time
-import unittest
 
-from abuse import FULL, MIB, AbuseCase, address, answer, dial, hear, raise_descriptors, say
+from abuse import FULL, MIB, AbuseCase, address, answer, dial, full, hear, raise_descriptors, say
 from programs import SharedServer, http_get
 from wire import Rpc, register, wait_until
 
@@ -161,23 +160,6 @@ class Ceilings(SharedServer, AbuseCase):
             for s in held:
                 self.assertEqual(hear(s), b'')
 
-    def test_vanished_peers_are_looked_for(self):
-        """the kernel probes each connection, so that one without an end is noticed"""
-        s = self.dial(self.srv.http)
-        r = Rpc(self.srv.rpc)
-        self.addCleanup(r.close)
-        for sock in (s, r.sock):
-            ours = sock.getsockname()[1]
-
-            def timer(port=ours):
-                with open('/proc/net/tcp', encoding='ascii') as f:
-                    for line in f:
-                        words = line.split()
-                        if words[2].endswith(f':{port:04X}') and words[3] == '01':
-                            return words[5]
-                return ''
-            wait_until('keepalive runs', lambda t=timer: t().startswith('02:'), 10)
-
 
 class Slow(AbuseCase):
     def test_loris(self):
@@ -207,7 +189,7 @@ class Slow(AbuseCase):
             for s in bodies:
                 s.close()
 
-    @unittest.skipUnless(FULL, 'ABUSE_FULL=1: takes three minutes')
+    @full
     def test_readers_that_do_not_read(self):
         srv = self.server().start().wait()
         with Rpc(srv.rpc) as r:

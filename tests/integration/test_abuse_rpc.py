@@ -4,9 +4,8 @@ import os
 import socket
 import struct
 import time
-import unittest
 
-from abuse import FULL, AbuseCase, address, hear, raise_descriptors
+from abuse import FULL, AbuseCase, address, from_address, full, hear, raise_descriptors
 from programs import SharedServer
 from wire import (FIN, RST, SYN, YAMUX_DATA, YAMUX_WINDOW, Rpc, RpcError, beat, pack, register, unpack,
                   wait_until)
@@ -17,16 +16,6 @@ BUSY = 'rpc: the server is busy: too much waits in its connections'
 
 def setUpModule():
     raise_descriptors()
-
-
-def from_address(rpc_port, source, first=b'\x06'):
-    """a session from an address of its own"""
-    r = Rpc.__new__(Rpc)
-    r.sock = socket.create_connection(('127.0.0.1', rpc_port), 10, source_address=(source, 0))
-    r.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    r.sock.sendall(first)
-    r.next_id, r.seq, r.inbox = 1, 0, b''
-    return r
 
 
 class PerAddress(AbuseCase):
@@ -161,7 +150,7 @@ class Misuse(SharedServer, AbuseCase):
                 self.assertIsNotNone(hear(r.sock, 20), 'not closed')
                 r.close()
 
-    @unittest.skipUnless(FULL, 'ABUSE_FULL=1: takes a minute')
+    @full
     def test_peers_that_answer_no_ping_are_gone_within_a_minute(self):
         with self.unharmed(self.srv):
             held = [Rpc(self.srv.rpc) for _ in range(50)]
@@ -169,7 +158,7 @@ class Misuse(SharedServer, AbuseCase):
             for r in held:
                 r.close()
 
-    @unittest.skipUnless(FULL, 'ABUSE_FULL=1: takes three minutes')
+    @full
     def test_half_sent_requests_have_two_minutes(self):
         with self.unharmed(self.srv), Rpc(self.srv.rpc) as r:
             stream = r.open()
