@@ -51,6 +51,7 @@ void pages_init(struct pages *p, struct loop *l, const struct view *v)
     *p = (struct pages){.view = v};
     timer_init(l, &p->timer, "list texts", on_idle, p);
     defer_init(l, &p->next, on_drop_more, p);
+    blob_use_loop(l);
 }
 
 void pages_done(struct pages *p)
@@ -59,6 +60,7 @@ void pages_done(struct pages *p)
         return;
     timer_stop(&p->timer);
     stop_dropping(p);
+    blob_use_loop(NULL);
 }
 
 void pages_touch(struct pages *p)

@@ -6,9 +6,17 @@
 #include "base/limits.h"
 #include "base/vec.h"
 
-enum { MAP_MIN = 16 * KIB };
+enum {
+    MAP_MIN = 16 * KIB,
+    BURY_STEP = 128, /* a turn: about a millisecond */
+};
 
 static size_t live;
+
+/* mappings that nobody holds any more, each with the next in its first bytes */
+static struct blob *dead;
+static struct defer burial;
+static bool is_deferred;
 
 size_t blob_live(void)
 {
@@ -53,6 +61,34 @@ struct blob *blob_new(const void *p, size_t n)
     return b;
 }
 
+static void bury(size_t max)
+{
+    for (size_t i = 0; i < max && dead; i++) {
+        struct blob *b = dead;
+
+        memcpy(&dead, b->bytes, sizeof(dead));
+        (void)munmap(b, sizeof(*b) + b->len);
+    }
+}
+
+static void on_burial(void *arg)
+{
+    (void)arg;
+    bury(BURY_STEP);
+    if (dead)
+        defer_set(&burial);
+}
+
+void blob_use_loop(struct loop *l)
+{
+    if (is_deferred)
+        defer_stop(&burial);
+    bury(SIZE_MAX);
+    is_deferred = l != NULL;
+    if (l)
+        defer_init(l, &burial, on_burial, NULL);
+}
+
 struct blob *blob_ref(struct blob *b)
 {
     b->refs++;
@@ -64,10 +100,16 @@ struct blob *blob_unref(struct blob *b)
     if (!b || --b->refs > 0)
         return NULL;
     live -= b->len;
-    if (b->mapped)
-        (void)munmap(b, sizeof(*b) + b->len);
-    else
+    if (!b->mapped) {
         free(b);
+        return NULL;
+    }
+    memcpy(b->bytes, &dead, sizeof(dead));
+    dead = b;
+    if (is_deferred)
+        defer_set(&burial);
+    else
+        bury(1);
     return NULL;
 }
 

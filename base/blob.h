@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/loop.h"
 #include "base/mem.h"
 
 struct blob {
@@ -22,6 +23,9 @@ struct blob *blob_alloc(size_t n) _must_check_;
 struct blob *blob_ref(struct blob *b);
 struct blob *blob_unref(struct blob *b); /* NULL-safe, returns NULL */
 DEFINE_CLEANUP(struct blob, blob_unref)
+/* Gives mappings back some at a time, in turns of this loop, from now on: a list of a large fleet
+ * has thousands, 10 us each.  NULL: at once again, as at first; before the loop goes. */
+void blob_use_loop(struct loop *l);
 /* bytes in all blobs of this process, and of the parts in lists */
 size_t blob_live(void);
 

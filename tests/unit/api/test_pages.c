@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cmocka.h>
@@ -448,6 +450,50 @@ static void test_texts_that_nobody_asks_for_are_dropped(void **state)
     clock_fake(false, 0, 0);
 }
 
+static bool is_mapped(const void *p)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    return msync((void *)((uintptr_t)p / page * page), page, MS_ASYNC) == 0;
+}
+
+static void test_texts_go_some_at_a_time(void **state)
+{
+    enum { N = 1000 };
+    static void *at[N];
+    struct blob_list l = {0};
+    struct loop *loop;
+    size_t left = N;
+
+    (void)state;
+    assert_int_equal(loop_new(&loop), 0);
+    for (int last = 0; last < 2; last++) {
+        blob_use_loop(loop);
+        for (size_t i = 0; i < N; i++) {
+            struct blob *b = blob_alloc(20000);
+
+            assert_non_null(b);
+            at[i] = b;
+            blob_list_add(&l, b, 0, b->len);
+        }
+        blob_list_done(&l);
+        assert_int_equal(blob_live(), 0);
+        for (int turns = 0; last == 0 && left > 0; turns++) {
+            size_t were = left;
+
+            assert_true(turns < 100);
+            for (size_t i = left = 0; i < N; i++)
+                left += is_mapped(at[i]);
+            assert_true(turns == 0 ? left == N : were - left <= 200);
+            assert_int_equal(loop_turn(loop, 0), 0);
+        }
+    }
+    blob_use_loop(NULL); /* all that are left */
+    for (size_t i = 0; i < N; i++)
+        assert_false(is_mapped(at[i]));
+    (void)loop_free(loop);
+}
+
 static void test_texts_that_readers_hold_have_a_ceiling(void **state)
 {
     struct blob_list held[20];
@@ -611,6 +657,7 @@ int main(void)
         cmocka_unit_test(test_a_change_leaves_what_was_pinned),
         cmocka_unit_test(test_random_tables_and_changes),
         cmocka_unit_test(test_texts_that_nobody_asks_for_are_dropped),
+        cmocka_unit_test(test_texts_go_some_at_a_time),
         cmocka_unit_test(test_texts_that_readers_hold_have_a_ceiling),
         cmocka_unit_test(test_gzip_of_all_sizes),
         cmocka_unit_test(test_the_cache_knows_items_and_forms),
