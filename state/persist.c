@@ -90,16 +90,30 @@ static int put_batch(struct sqlite *s, const struct persist_batch *b)
     return rc;
 }
 
-/* Files that were removed or moved away take writes as ever, which nobody would find again. */
-static int still_there(const struct sqlite *s, struct err *e)
+static int is_file(const char *path, const struct stat *was, struct err *e)
 {
     struct stat st;
 
-    if (s->file.st_ino == 0)
+    if (was->st_ino == 0)
         return 0;
-    if (stat(s->path, &st) < 0 || st.st_ino != s->file.st_ino || st.st_dev != s->file.st_dev)
-        return err_set(e, -ENOENT, "cannot write %s: it is gone, or another file now", s->path);
+    if (stat(path, &st) < 0 || st.st_ino != was->st_ino || st.st_dev != was->st_dev)
+        return err_set(e, -ENOENT, "cannot write %s: it is gone, or another file now", path);
     return 0;
+}
+
+/* Files that were removed or moved away take writes as ever, which nobody would find again. */
+static int still_there(const struct sqlite *s, struct err *e)
+{
+    int r = is_file(s->path, &s->file, e);
+
+    return r < 0 ? r : is_file(s->log_path, &s->log, e);
+}
+
+/* the log is made by the first commit */
+static void note_log(struct sqlite *s)
+{
+    if (s->file.st_ino != 0 && s->log.st_ino == 0 && stat(s->log_path, &s->log) < 0)
+        s->log.st_ino = 0;
 }
 
 static void commit_run(struct writer_job *job)
@@ -114,8 +128,10 @@ static void commit_run(struct writer_job *job)
     errno = 0; /* by which the reason of a failure is told */
     rc = put_batch(s, &j->batch);
     j->log_pages = s->log_pages;
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
+        note_log(s);
         return;
+    }
     j->r = persist_failed(s, rc, "write", &j->e);
     if (!sqlite3_get_autocommit(s->db))
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -215,6 +231,7 @@ static void close_database(struct sqlite *s)
 static void sqlite_free(struct sqlite *s)
 {
     free(s->path);
+    free(s->log_path);
     free(s);
 }
 
@@ -261,6 +278,7 @@ int persist_sqlite_open(const struct persist_sqlite_opts *o, struct persist **re
 
     s->p.ops = &sqlite_ops;
     s->p.name = s->path = xasprintf("%s/state.db", o->dir);
+    s->log_path = xasprintf("%s-wal", s->path);
     s->writer = o->writer;
     s->close_wait_ns = o->close_wait_ns > 0 ? o->close_wait_ns : CLOSE_WAIT_SEC * NSEC_PER_SEC;
     s->lock_fd = -1;

@@ -13,7 +13,7 @@
 
 struct sqlite {
     struct persist p;
-    char *path;
+    char *path, *log_path;
     int lock_fd;
     sqlite3 *db;
     sqlite3_stmt *begin, *commit, *put_meta, *put_node, *delete_node;
@@ -22,6 +22,7 @@ struct sqlite {
     int log_pages;     /* in the write-ahead log after the last commit; of the thread */
     uint64_t replaced; /* index of the last batch that replaced everything; likewise */
     struct stat file;  /* what was opened; st_ino 0: not the system's */
+    struct stat log;   /* likewise; 0: not made yet */
 
     /* of the loop */
     bool closing;

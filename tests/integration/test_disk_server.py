@@ -348,6 +348,15 @@ class Removed(DiskCase):
         self.srv.stop(signal.SIGTERM, 60)
         self.load.end()
 
+    def test_a_log_that_is_removed_alone(self):
+        self.start()
+        self.begin()
+        os.unlink(self.path('state.db-wal'))
+        self.more('refused')
+        self.reads_and_beats_go_on()
+        self.refused_for('state.db-wal: it is gone')
+        self.kill_and_verify(signal.SIGTERM)  # what the log had is in the file
+
 
 if __name__ == '__main__':
     unittest.main()

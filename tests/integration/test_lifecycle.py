@@ -43,6 +43,28 @@ class Lifecycle(ProgramCase):
             self.assertNotIn('Node heartbeat missed', events)
         self.assertEqual(len({a.node_id() for a in agents} & {n['ID'] for n in s.nodes()}), 2)
 
+    def test_grace_of_a_start_ends(self):
+        s = self.server(server='min_heartbeat_ttl = "1s" heartbeat_grace = "1s" failover_heartbeat_ttl = "3s"').start().wait()
+        silent, alive, down = (fake_node(str(uuid.uuid4()), str(uuid.uuid4())) for _ in range(3))
+        with Rpc(s.rpc) as r:
+            for n in (silent, alive, down):
+                register(r, n)
+                beat(r, n)
+            beat(r, down, 'down')
+        self.assertEqual(s.stop(), 0)
+        begin = time.monotonic()
+        s.start().wait()
+        with Rpc(s.rpc) as r:
+            def is_down():
+                beat(r, alive)
+                return s.node(silent['ID'])['Status'] == 'down'
+
+            wait_until('the silent one is down', is_down)
+        self.assertGreater(time.monotonic() - begin, 3)
+        self.assertEqual(s.node(silent['ID'])['Events'][-1]['Message'], 'Node heartbeat missed')
+        self.assertEqual(s.node(alive['ID'])['Status'], 'ready')
+        self.assertNotIn('Node heartbeat missed', [e['Message'] for e in s.node(down['ID'])['Events']])
+
     def test_second_process_is_refused_by_the_holders_pid(self):
         s = self.server().start().wait()
         other = self.server()

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
 import tarfile
 import threading
@@ -19,6 +20,7 @@ from wire import Rpc, beat, fake_node, register, wait_until
 
 KILLS = int(os.environ.get('SNAPSHOT_KILLS', '20'))
 NODES = int(os.environ.get('SNAPSHOT_NODES', '1000'))
+QUICK = 'min_heartbeat_ttl = "1s" heartbeat_grace = "1s" failover_heartbeat_ttl = "3s"'
 
 
 def snapshot(port):
@@ -234,6 +236,104 @@ class Restoring(SnapshotCase):
             seen = index
 
 
+    def test_under_writes_what_is_answered_later_stays(self):
+        s = self.server().start().wait()
+        self.fill(s, 300)
+        body, _ = snapshot(s.http)
+        kept = {n['ID'] for n in s.nodes()}
+        stop = threading.Event()
+        written = {}
+
+        def write():
+            with Rpc(s.rpc) as r:
+                while not stop.is_set():
+                    node = fake_node(str(uuid.uuid4()), str(uuid.uuid4()))
+                    written[node['ID']] = register(r, node)['Index']
+
+        threads = [threading.Thread(target=write) for _ in range(3)]
+        for t in threads:
+            t.start()
+        try:
+            for _ in range(3):
+                had = len(written)
+                wait_until('there are writes', lambda had=had: len(written) > had + 20)
+                self.assertEqual(restore(s.http, body), (200, ''))
+            had = len(written)
+            wait_until('and more', lambda: len(written) > had + 20)
+        finally:
+            stop.set()
+            for t in threads:
+                t.join()
+        restored = int(s.log().rsplit('snapshot restored', 1)[1].split(' index=')[1].split()[0])
+        self.assertNotIn(restored, written.values())
+        self.assertEqual(len(set(written.values())), len(written))
+        want = kept | {i for i, index in written.items() if index > restored}
+        self.assertEqual({n['ID'] for n in s.nodes()}, want)
+        s.kill()
+        s.start().wait()
+        self.assertEqual({n['ID'] for n in s.nodes()}, want)
+
+    def test_nodes_get_the_grace_of_a_start_and_then_deadlines(self):
+        s = self.server(server=QUICK).start().wait()
+        silent, alive = self.fill(s, 2)
+        with Rpc(s.rpc) as r:
+            for n in (silent, alive):
+                beat(r, n)
+            body, _ = snapshot(s.http)
+            self.fill(s, 1)  # is not there any more afterwards, nor its deadline
+            wait_until('both are down', lambda: [s.node(n['ID'])['Status'] for n in (silent, alive)] == ['down'] * 2)
+            self.assertEqual(restore(s.http, body), (200, ''))
+            back = time.monotonic()
+            self.assertEqual({n['Status'] for n in s.nodes()}, {'ready'})
+
+            def is_down():
+                beat(r, alive)
+                return s.node(silent['ID'])['Status'] == 'down'
+
+            wait_until('the silent one is down', is_down)
+            self.assertGreater(time.monotonic() - back, 2)
+        self.assertEqual(s.node(silent['ID'])['Events'][-1]['Message'], 'Node heartbeat missed')
+        self.assertEqual(s.node(alive['ID'])['Status'], 'ready')
+        self.assertEqual(len(s.nodes()), 2)
+
+    def test_index_of_a_node_does_not_go_back_by_a_restart(self):
+        s = self.server().start().wait()
+        node = self.fill(s, 1)[0]
+        body, _ = snapshot(s.http)
+        self.fill(s, 5)
+        self.assertEqual(restore(s.http, body), (200, ''))
+
+        def index():
+            return int(http_get(s.http, '/v1/node/' + node['ID'])[1]['x-nomad-index'])
+
+        self.assertEqual(index(), 7)
+        for end in (s.kill, s.stop):
+            end()
+            s.start().wait()
+            self.assertEqual(index(), 7)
+            self.fill(s, 1)
+        self.assertEqual(index(), 7)
+
+    def test_others_are_refused_meanwhile(self):
+        s = self.server().start().wait()
+        self.fill(s, 20)
+        body, _ = snapshot(s.http)
+        c = http.client.HTTPConnection('127.0.0.1', s.http, timeout=20)
+        c.putrequest('PUT', '/v1/operator/snapshot')
+        c.putheader('Content-Length', str(len(body)))
+        c.endheaders()
+        c.send(body[:100])
+        wait_until('it is under way', lambda: 'API write' in s.log())
+        self.assertEqual(restore(s.http, body)[0], 503)
+        self.assertEqual(snapshot(s.http)[0][:2], body[:2])
+        self.assertEqual(http_get(s.http, '/v1/system/gc', 'PUT')[0], 200)
+        self.fill(s, 3)
+        c.send(body[100:])
+        self.assertEqual(c.getresponse().status, 200)
+        c.close()
+        self.assertEqual(len(s.nodes()), 20)
+
+
 class Refusing(SnapshotCase):
     def test_bad_archives_are_named_and_change_nothing(self):
         s = self.server().start().wait()
@@ -271,7 +371,10 @@ class Refusing(SnapshotCase):
             'newer': (with_meta(FormatVersion=2), 'newer picket-server'),
             'other program': (with_meta(Format='x'), 'not of picket-server'),
             'nomad': (archive([('meta.json', json.dumps(nomad).encode()), state]), 'snapshot of a Nomad server'),
-            'bomb': (gzip.compress(b'\0' * 64 * 1024 * 1024), ''),
+            'bomb': (gzip.compress(b'\0' * 64 * 1024 * 1024), 'meta.json is missing'),
+            'bomb of a state': (archive([('meta.json', json.dumps({**fields, 'Size': 2**26}).encode()), ('state.bin', b'\0' * 2**26)]),
+                                'state.bin is not of picket-server'),
+            'bomb behind the end': (gzip.compress(gzip.decompress(body) + b'\0' * 2**26), 'inflates to more than'),
         }
         for name, (bad, text) in cases.items():
             with self.subTest(name):
@@ -344,6 +447,23 @@ class Collecting(SnapshotCase):
         self.assertIn('nodes that were down are forgotten nodes=240', s.log())
         status, _, body = http_get(s.http, '/v1/system/reconcile/summaries', 'PUT')
         self.assertEqual((status, body), (200, ''))
+
+    def test_a_running_agent_that_was_collected_registers_again(self):
+        s = self.server(server=QUICK).start().wait()
+        a = self.agent([s]).start()
+        wait_until('agent is ready', lambda: [n['Status'] for n in s.nodes()] == ['ready'], seconds=60)
+        old = s.nodes()[0]
+        a.proc.send_signal(signal.SIGSTOP)
+        try:
+            wait_until('it is down', lambda: s.nodes()[0]['Status'] == 'down', seconds=60)
+            self.assertEqual(http_get(s.http, '/v1/system/gc', 'PUT')[0], 200)
+            wait_until('it is forgotten', lambda: s.nodes() == [])
+        finally:
+            a.proc.send_signal(signal.SIGCONT)
+        wait_until('it is back', lambda: [n['Status'] for n in s.nodes()] == ['ready'], seconds=60)
+        self.assertEqual(s.nodes()[0]['ID'], old['ID'])
+        self.assertEqual(s.node(old['ID'])['Events'][0]['Message'], 'Node registered')
+        a.stop()
 
     def test_an_agent_that_was_forgotten_registers_again(self):
         s = self.server().start().wait()
