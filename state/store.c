@@ -241,14 +241,17 @@ static void publish(struct store *s)
 
     for (size_t i = 0; i < s->overlay.n; i++) {
         struct change *c = &s->overlay.v[i];
+        const struct node_item *old = nodes_get(s->nodes, &c->key);
         uint64_t index = c->it ? c->it->modify_index : UINT64_MAX;
+        bool moved = !old || old->modify_index != index;
 
-        secrets_replace(&s->secrets, nodes_get(s->nodes, &c->key), c->it);
+        secrets_replace(&s->secrets, old, c->it);
         if (c->it)
             nodes_put(s->nodes, steal_ptr(&c->it));
         else
             (void)nodes_delete(s->nodes, &c->key);
-        watches_wake_node(&s->watches, &c->key, index);
+        if (moved) /* an event leaves it where it is, and nobody waits for less */
+            watches_wake_node(&s->watches, &c->key, index);
     }
     s->index = s->next_index;
     memcpy(s->table_index, s->next_table_index, sizeof(s->table_index));
