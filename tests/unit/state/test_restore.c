@@ -23,18 +23,22 @@ struct fixture {
     uint64_t index;
 };
 
+static void open_store(struct fixture *f)
+{
+    struct store_opts o = {.loop = f->loop, .take_persist = fake_persist_open(f->disk)};
+    struct err e;
+
+    assert_int_equal(store_open(&o, &f->store, &e), 0);
+}
+
 static int setup(void **state)
 {
     struct fixture *f = xnew0(struct fixture);
-    struct store_opts o = {0};
-    struct err e;
 
     assert_int_equal(loop_new(&f->loop), 0);
     f->disk = fake_disk_new(f->loop);
     fake_disk_auto(f->disk, true);
-    o.loop = f->loop;
-    o.take_persist = fake_persist_open(f->disk);
-    assert_int_equal(store_open(&o, &f->store, &e), 0);
+    open_store(f);
     *state = f;
     return 0;
 }
@@ -168,6 +172,53 @@ static void test_content_comes_back_and_indexes_go_on(void **state)
     assert_int_equal(fake_disk_objects(f->disk), 5);
     assert_int_equal(fake_disk_index(f->disk), 9);
     assert_int_equal(f->woken, 1);
+    f->store = store_close(f->store);
+    open_store(f);
+    assert_int_equal(store_replaced_index(f->store), 9);
+}
+
+static void test_secrets_are_those_of_the_content(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *p = NULL, *kept = NULL, *gone = NULL;
+    struct uuid one = make_node_key(1), two = make_node_key(2);
+    size_t n;
+
+    add(f, 1);
+    p = save(f, &n);
+    add(f, 2);
+    kept = xstrdup(store_node(f->store, &one)->secret_id);
+    gone = xstrdup(store_node(f->store, &two)->secret_id);
+    assert_non_null(store_node_of_secret(f->store, gone));
+    replace(f, p, n, 4096);
+    assert_null(store_node_of_secret(f->store, gone));
+    assert_ptr_equal(store_node_of_secret(f->store, kept), store_node(f->store, &one));
+}
+
+static void test_a_node_newer_than_the_archive_is_refused(void **state)
+{
+    char path[] = "/tmp/test_restore_XXXXXX";
+    _cleanup_close_ int fd = mkstemp(path);
+    const struct node_item *it = make_node_item(1, UINT64_MAX, 0);
+    struct archive_info info = {.index = 7, .nodes = 1};
+    _cleanup_(archive_writer_freep) struct archive_writer *w = NULL;
+    _cleanup_(restore_freep) struct restore *r = restore_new();
+    uint8_t digest[ARCHIVE_DIGEST_BYTES];
+    _cleanup_free_ char *p = NULL;
+    uint64_t bytes = 0;
+    struct err e = {0};
+
+    (void)state;
+    (void)unlink(path);
+    info.state_bytes = archive_state_bytes(&info, it->packed_len);
+    assert_int_equal(archive_create(fd, &info, &w, &e), 0);
+    assert_int_equal(archive_add_node(w, it->packed, it->packed_len, &e), 0);
+    assert_int_equal(archive_finish(w, digest, &bytes, &e), 0);
+    p = xcalloc(1, bytes);
+    assert_int_equal(pread(fd, p, bytes, 0), (ssize_t)bytes);
+    assert_true(read_all(r, p, bytes, 4096, &e) < 0);
+    assert_non_null(strstr(e.text, "is newer than the archive"));
+    (void)node_item_unref((struct node_item *)(uintptr_t)it);
 }
 
 static void test_failed_commit_leaves_the_old_state(void **state)
@@ -222,6 +273,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_content_comes_back_and_indexes_go_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_secrets_are_those_of_the_content, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_node_newer_than_the_archive_is_refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_failed_commit_leaves_the_old_state, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_cut_and_every_flipped_bit_is_refused, setup,
                                         teardown),

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/rand.h"
 #include "state/store.h"
@@ -63,7 +64,7 @@ static int teardown(void **state)
 
 static void turns(struct fixture *f)
 {
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 300; i++) /* writes run for so long a turn as the machine is slow */
         assert_int_equal(loop_turn(f->loop, 0), 0);
 }
 
@@ -83,6 +84,7 @@ struct write {
     struct fixture *f;
     uint64_t n;
     size_t pad;
+    useconds_t takes_us;
     uint64_t ran_at; /* index that the function saw; 0: has not run */
     uint64_t saw;    /* modify index of node n when it ran */
     uint64_t index;
@@ -99,6 +101,7 @@ static int write_fn(struct txn *t, void *arg, struct err *e)
     struct uuid key = make_node_key(w->n);
     const struct node_item *it = txn_node(t, &key);
 
+    (void)usleep(w->takes_us);
     w->ran_at = txn_index(t);
     w->saw = it ? it->modify_index : 0;
     switch (w->op) {
@@ -648,6 +651,56 @@ static void test_store_behaves_as_its_model(void **state)
     free(m);
 }
 
+static void submit_slow(struct write *w, struct fixture *f, enum op op, uint64_t n)
+{
+    submit(w, f, op, n);
+    w->takes_us = 3000; /* each is a turn of its own */
+}
+
+static void test_writes_that_take_long_share_a_batch_over_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct write w[4];
+
+    submit_slow(&w[0], f, OP_PUT, 1);
+    submit_slow(&w[1], f, OP_REFUSE, 2);
+    submit_slow(&w[2], f, OP_PUT, 1);
+    submit_slow(&w[3], f, OP_PUT, 3);
+    assert_int_equal(loop_turn(f->loop, 0), 0);
+    assert_int_equal(w[0].ran_at, 1);
+    assert_int_equal(w[3].ran_at, 0);
+    assert_false(fake_disk_step(f->disk));
+    turns(f);
+    assert_int_equal(w[2].saw, 1);
+    assert_int_equal(w[0].done, 0);
+    assert_true(fake_disk_step(f->disk));
+    assert_int_equal(fake_disk_commits(f->disk), 1);
+    for (size_t i = 0; i < ARRAY_LEN(w); i++)
+        assert_int_equal(w[i].done, 1);
+    assert_int_equal(w[1].r, -EPERM);
+    assert_int_equal(w[3].index, 3);
+    assert_int_equal(store_node_count(f->store), 2);
+}
+
+static void test_close_ends_a_batch_that_is_being_built(void **state)
+{
+    struct fixture *f = *state;
+    struct write w[3];
+
+    for (size_t i = 0; i < ARRAY_LEN(w); i++)
+        submit_slow(&w[i], f, OP_PUT, i);
+    assert_int_equal(loop_turn(f->loop, 0), 0);
+    assert_int_equal(w[0].ran_at, 1);
+    f->store = store_close(f->store);
+    for (size_t i = 0; i < ARRAY_LEN(w); i++) {
+        assert_int_equal(w[i].done, 1);
+        assert_int_equal(w[i].r, -ECANCELED);
+    }
+    open_store(f);
+    assert_int_equal(store_node_count(f->store), 0);
+    assert_int_equal(store_index(f->store), 0);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -666,6 +719,8 @@ int main(void)
         TEST(test_carried_write_fails_with_its_batch),
         TEST(test_index_without_object_is_durable),
         TEST(test_close_ends_all_writes),
+        TEST(test_writes_that_take_long_share_a_batch_over_turns),
+        TEST(test_close_ends_a_batch_that_is_being_built),
         TEST(test_reopen_brings_everything_back),
         TEST(test_index_never_goes_below_an_object),
         TEST(test_damaged_object_is_refused),
