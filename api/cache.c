@@ -60,11 +60,6 @@ struct cache *cache_free(struct cache *c)
     return mem_free(c);
 }
 
-size_t cache_bytes(const struct cache *c)
-{
-    return c->bytes;
-}
-
 static bool is_for(const struct entry *e, const struct reply *r, const struct ask *q)
 {
     return e->render == r->render_items && e->pretty == q->pretty && e->resources == q->resources &&

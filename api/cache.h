@@ -22,4 +22,3 @@ struct blob *cache_get(struct cache *c, const struct reply *r, const struct ask 
                        const char **ret_coding);
 /* keeps a copy of r->body, the form of it that q asked for; coding is static text */
 void cache_put(struct cache *c, const struct reply *r, const struct ask *q, const char *coding);
-size_t cache_bytes(const struct cache *c);

@@ -586,14 +586,14 @@ static void test_the_cache_knows_items_and_forms(void **state)
     cache_put(c, &r, &gzip, "gzip");
     assert_non_null(cache_get(c, &r, &gzip, &coding));
     assert_string_equal(coding, "gzip");
-    assert_int_equal(cache_bytes(c), 8);
+    assert_int_equal(blob_live(), 8);
     clock_fake_advance(4 * NSEC_PER_SEC);
     (void)loop_run_due(l);
     assert_non_null(cache_get(c, &r, &gzip, &coding)); /* asked for: kept for longer */
     clock_fake_advance(5 * NSEC_PER_SEC);
     (void)loop_run_due(l);
     assert_null(cache_get(c, &r, &gzip, &coding));
-    assert_int_equal(cache_bytes(c), 0);
+    assert_int_equal(blob_live(), 0);
     reply_done(&r);
     reply_done(&other);
     (void)cache_free(c);
@@ -626,7 +626,7 @@ static void test_the_cache_has_ceilings(void **state)
         for (size_t k = 0; k < 6 * MIB; k += 1024)
             buf_add(&r.body, "0123456789abcdef0123456789abcdef", 32);
         cache_put(c, &r, &q, NULL);
-        assert_true(cache_bytes(c) <= 32 * MIB);
+        assert_true(blob_live() <= 32 * MIB);
         assert_non_null(cache_get(c, &r, &q, &coding));
         reply_done(&r);
     }
@@ -639,7 +639,7 @@ static void test_the_cache_has_ceilings(void **state)
         r.body.len = (i ? 9 : 8) * MIB;
         cache_put(c, &r, &q, NULL);
         assert_int_equal(cache_get(c, &r, &q, &coding) != NULL, i == 0);
-        assert_true(cache_bytes(c) <= 32 * MIB);
+        assert_true(blob_live() <= 32 * MIB);
         reply_done(&r);
     }
     (void)cache_free(c);
