@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "wire/budget.h"
@@ -11,6 +12,12 @@
 enum {
     LOOKS_PER_LINE = 6, /* about slow callbacks */
     GIVE_BACK_MIN = 32 * MIB,
+    /* Blocks from here on are mappings of their own, which go back one by one when they are freed:
+     * giving back hundreds of megabytes in one piece takes tens of milliseconds.  The kernel has
+     * 65,530 mappings for a process. */
+    OWN_MAPPING_MIN = 32 * KIB,
+    OWN_MAPPINGS_MAX = 16 * KIB,
+    HEAP_TOP_MAX = 4 * MIB, /* unused at its end */
 };
 
 struct watch {
@@ -42,18 +49,21 @@ static void say_slow(struct watch *w)
     w->n_slow = slow.n;
 }
 
-/* Bodies by the thousand leave holes all over the heap: once they are gone it is given back.  That
- * takes some milliseconds, after a flood only. */
+/* Small ones by the thousand leave holes all over the heap: once they are gone it is given back.
+ * That takes some milliseconds, after a flood only. */
 static void give_back(struct watch *w)
 {
     size_t held = budget_held(BUDGET_IN) + budget_held(BUDGET_OUT);
     size_t high = budget_take_high();
+    uint64_t began;
 
     w->high = MAX(w->high, high);
     if (w->high < GIVE_BACK_MIN || held > w->high / 4)
         return;
+    began = clock_boot_ns();
     (void)malloc_trim(0);
-    log_debug("memory of many requests given back", KI("most_bytes", w->high));
+    log_debug("memory of many requests given back", KI("most_bytes", w->high),
+              KI("took_us", (clock_boot_ns() - began) / NSEC_PER_USEC));
     w->high = 0;
 }
 
@@ -73,7 +83,10 @@ struct watch *watch_new(struct loop *l)
     struct watch *w = xnew0(struct watch);
 
     w->loop = l;
-    timer_init(l, &w->timer, "watch", on_timer, w);
+    (void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_MIN);
+    (void)mallopt(M_MMAP_MAX, OWN_MAPPINGS_MAX);
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_TOP_MAX);
+    timer_init(l, &w->timer, "watch of peers", on_timer, w);
     timer_set(&w->timer, LOOK_NS);
     fds_on_change(on_fds, w);
     return w;

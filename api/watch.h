@@ -10,7 +10,7 @@
 struct watch;
 
 /* begins to say things in the log: a shortage when it begins and when it is over, slow callbacks
- * once a minute at debug */
+ * once a minute at debug; and sets malloc() up so that memory goes back after a flood */
 struct watch *watch_new(struct loop *l);
 struct watch *watch_free(struct watch *w);
 /* the trouble of now, for a status line and for health; "" = none.  Static text. */
