@@ -13,7 +13,7 @@ enum {
 
 static size_t live;
 
-/* mappings that nobody holds any more, each with the next in its first bytes */
+/* mappings that nobody holds any more */
 static struct blob *dead;
 static struct defer burial;
 static bool is_deferred;
@@ -66,7 +66,7 @@ static void bury(size_t max)
     for (size_t i = 0; i < max && dead; i++) {
         struct blob *b = dead;
 
-        memcpy(&dead, b->bytes, sizeof(dead));
+        dead = b->next;
         (void)munmap(b, sizeof(*b) + b->len);
     }
 }
@@ -104,7 +104,7 @@ struct blob *blob_unref(struct blob *b)
         free(b);
         return NULL;
     }
-    memcpy(b->bytes, &dead, sizeof(dead));
+    b->next = dead;
     dead = b;
     if (is_deferred)
         defer_set(&burial);

@@ -13,6 +13,7 @@ struct blob {
     unsigned refs;
     bool mapped;
     size_t len;
+    struct blob *next; /* among those that nobody holds any more */
     uint8_t bytes[];
 };
 
