@@ -200,11 +200,13 @@ tsan: ## the tests under ThreadSanitizer
 .PHONY: run-tsan
 run-tsan:
 	@$(RUN_TESTS) --name tsan $(TEST_SETS)
-valgrind: ## unit tests and fuzz corpora under valgrind: memory, leaks, descriptors
+VALGRIND = valgrind -q --child-silent-after-fork=yes --error-exitcode=99 --leak-check=full \
+           --show-leak-kinds=definite,indirect,possible --track-fds=yes
+valgrind: ## unit tests, fuzz corpora and a conversation of the programs under valgrind: memory, leaks, descriptors
 	@$(MAKE) --no-print-directory deps deps-check deps-dev
 	@$(SUBMAKE) tests-build
-	@FUZZ_MUTATIONS=0 $(RUN_TESTS) --name valgrind --limit 1200 --unit $(UNIT) --fuzz $(FUZZ) --wrap \
-	    'valgrind -q --child-silent-after-fork=yes --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible --track-fds=yes'
+	@FUZZ_MUTATIONS=0 PICKET_SOAK_DAYS=2 PROGRAM_PREFIX='$(VALGRIND)' $(RUN_TESTS) --name valgrind --limit 1200 \
+	    --unit $(UNIT) --fuzz $(FUZZ) --python tests/integration/conversation.py --wrap '$(VALGRIND)'
 
 .PHONY: compat
 compat: ## with a real Nomad on one side: NOMAD=path

@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import unittest
 from wire import Rpc, fake_node, register, wait_until
 
 BIN = os.environ.get('PICKET_BIN', 'build/bin')
+PREFIX = shlex.split(os.environ.get('PROGRAM_PREFIX', ''))      # a command that runs the daemons
 
 
 def free_ports(n):
@@ -72,7 +74,7 @@ class Program:
 
     def start(self, *args, env=None, prefix=()):
         with open(self.log_path, 'ab') as log:
-            self.proc = subprocess.Popen([*prefix, os.path.join(self.bin, self.name), '-config', self.config_path, *args],
+            self.proc = subprocess.Popen([*PREFIX, *prefix, os.path.join(self.bin, self.name), '-config', self.config_path, *args],
                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(env or {})})
         return self
 

@@ -791,7 +791,7 @@ static void test_run_volumes_share_a_child_that_is_not_the_fast_ones(void **stat
     assert_string_equal(st.volume, "y");
     assert_int_equal(st.state, PROBE_GOOD);
     assert_string_equal(strmap_get(&st.fp->attributes, "v:y.value"), "3");
-    assert_int_equal(starts(w), 2);
+    assert_in_range(starts(w), 2, 3); /* the volumes may be due again already */
     assert_false(probe_run_behind(w->run));
 }
 

@@ -478,9 +478,13 @@ static int expect_open_error(struct fixture *f, const char *text)
 {
     struct err e;
 
+    int r;
+
     child_loop(f);
-    if (open_store(f, &e) >= 0)
+    r = open_store(f, &e);
+    if (r >= 0)
         return 1;
+    drop_loop(f);
     if (strstr(e.text, text))
         return 0;
     (void)fprintf(stderr, "got: %s\n", e.text);

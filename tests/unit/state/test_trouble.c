@@ -330,6 +330,7 @@ static bool upgrade_fails(struct fixture *f, enum crash_fault fault, uint64_t at
         if (!e.text[0] || e.code == -EUCLEAN || e.code == -EINVAL)
             fail_msg("fault %d at operation %llu: \"%s\"", fault, (unsigned long long)at, e.text);
     f->store = store_close(f->store);
+    writer_flush(f->writer); /* it waits for a slow disk so long only */
     fired = crash_disk_fired(f->disk);
     if (at % 3 == 0)
         crash_disk_killed(f->disk);
@@ -339,6 +340,7 @@ static bool upgrade_fails(struct fixture *f, enum crash_fault fault, uint64_t at
     assert_int_equal(store_index(f->store), 7);
     assert_int_equal(store_node_count(f->store), 4);
     f->store = store_close(f->store);
+    writer_flush(f->writer);
     return fired;
 }
 

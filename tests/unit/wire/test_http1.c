@@ -20,6 +20,7 @@
 #include "base/limits.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "tests/support/valgrind.h"
 #include "tests/support/http_raw.h"
 #include "tests/support/wire_loop.h"
 #include "wire/budget.h"
@@ -681,9 +682,12 @@ static void test_accepting_goes_on_after_descriptors_ran_out(void **state)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(MIB);
     struct bed *b = *state;
-    int fd = dial(b->address), used[64], n = 0;
+    int fd, used[64], n = 0;
     struct rlimit old, low;
 
+    if (on_valgrind())
+        skip(); /* its own descriptors are above the limit of the process: none run out */
+    fd = dial(b->address);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     low = old;
     low.rlim_cur = (rlim_t)fd + 8;
