@@ -106,8 +106,8 @@ void hconn_refuse(struct hconn *h, int status, const char *text)
 static void hconn_on_timer(void *arg)
 {
     struct hconn *h = arg;
-    bool reads = h->state == READ_BODY || h->state == READ_UPLOAD ||
-                 (h->state == READ_HEAD && h->started);
+    bool reads =
+        h->state == READ_BODY || h->state == READ_UPLOAD || (h->state == READ_HEAD && h->started);
 
     if (reads && !h->late && conn_unread(h->conn)) {
         h->late = true; /* it has sent, we have not looked yet */
