@@ -524,6 +524,14 @@ int store_open(const struct store_opts *o, struct store **ret, struct err *e)
     return 0;
 }
 
+/* more of them do not come while the store closes */
+static void end_all(const struct store *s, struct list *writes, int r, const struct err *e)
+{
+    list_for_each (w, writes, struct write, link)
+        write_finish(w, r, s->index, e);
+    list_init(writes);
+}
+
 struct store *store_close(struct store *s)
 {
     struct err e;
@@ -539,15 +547,13 @@ struct store *store_close(struct store *s)
         (void)err_set(&e, r, "the server is stopping and the disk does not answer");
     else
         r = err_set(&e, -ECANCELED, "the server is stopping");
-    for (struct write *w; (w = write_take(&s->ran));)
-        write_finish(w, r, s->index, &e);
+    end_all(s, &s->ran, r, &e);
     (void)err_set(&e, -ECANCELED, "the server is stopping");
     if (s->content && !s->in_flight)
         replace_end(s, -ECANCELED, &e);
     if (s->carry)
         write_finish(steal_ptr(&s->carry), -ECANCELED, s->index, &e);
-    for (struct write *w; (w = write_take(&s->queue));)
-        write_finish(w, -ECANCELED, s->index, &e);
+    end_all(s, &s->queue, -ECANCELED, &e);
     watches_done(&s->watches);
     s->left = s->in_flight;
     if (!s->left)
