@@ -113,7 +113,9 @@ static int put_header(struct archive_writer *w, const char *name, uint64_t size,
     memcpy(h + 100, "0000600\0000000000\0000000000", 24);
     (void)snprintf((char *)h + 124, 12, "%011" PRIo64, size & UINT64_C(077777777777));
     (void)snprintf((char *)h + 136, 12, "%011" PRIo64, w->mtime & UINT64_C(077777777777));
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a field of fixed width */
     memcpy(h + 148, "        0", 9);
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a field of fixed width */
     memcpy(h + 257, "ustar\00000", 8);
     for (size_t i = 0; i < sizeof(h); i++)
         sum += h[i];
