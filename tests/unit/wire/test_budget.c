@@ -248,6 +248,14 @@ static void end_http(struct site *s, struct raw *r, int how)
     turn_some(s->l, 5);
 }
 
+static void assert_is_gone(struct site *s, const char *what)
+{
+    conn_drop_closing(s->l);
+    if (http_server_connections(s->server) > 0)
+        fail_msg("%s: it is still there", what);
+    assert_nothing_held(what);
+}
+
 static void test_http_connections_leave_nothing_counted(void **state)
 {
     (void)state;
@@ -269,12 +277,8 @@ static void test_http_connections_leave_nothing_counted(void **state)
             if (held < states[i].held)
                 fail_msg("%s: only %zu bytes are counted", what, held);
             end_http(&s, &r, how);
-            if (how != BY_SERVER) {
-                conn_drop_closing(s.l);
-                if (http_server_connections(s.server) > 0)
-                    fail_msg("%s: it is still there", what);
-                assert_nothing_held(what);
-            }
+            if (how != BY_SERVER)
+                assert_is_gone(&s, what);
             site_done(&s);
             assert_nothing_held(what);
             raw_close(&r);
