@@ -205,7 +205,7 @@ VALGRIND = valgrind -q --child-silent-after-fork=yes --error-exitcode=99 --leak-
 valgrind: ## unit tests, fuzz corpora and a conversation of the programs under valgrind: memory, leaks, descriptors
 	@$(MAKE) --no-print-directory deps deps-check deps-dev
 	@$(SUBMAKE) tests-build
-	@FUZZ_MUTATIONS=0 PICKET_SOAK_DAYS=2 PROGRAM_PREFIX='$(VALGRIND)' $(RUN_TESTS) --name valgrind --limit 1200 \
+	@FUZZ_MUTATIONS=0 PICKET_SOAK_DAYS=2 MODEL_OPS=1 PROGRAM_PREFIX='$(VALGRIND)' $(RUN_TESTS) --name valgrind --limit 1200 \
 	    --unit $(UNIT) --fuzz $(FUZZ) --python tests/integration/conversation.py --wrap '$(VALGRIND)'
 
 .PHONY: compat

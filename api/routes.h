@@ -24,9 +24,9 @@ enum route_flags {
     ROUTE_BARE = 1 << 4,        /* no configured response headers */
     ROUTE_BODY = 1 << 5,        /* the handler reads the body (ask.body) */
     ROUTE_LOCAL_ROOT =
-        1 << 6,         /* only over the unix socket, and only for uid 0 or the daemon's own */
+        1 << 6,            /* only over the unix socket, and only for uid 0 or the daemon's own */
     ROUTE_UPLOAD = 1 << 8, /* the view takes the body in pieces (wire/http1.h) */
-    ROUTE_LOG = 1 << 7, /* log_level, log_json, plain; not a node and a server at once */
+    ROUTE_LOG = 1 << 7,    /* log_level, log_json, plain; not a node and a server at once */
 };
 
 /* who may; checked when ACLs come */

@@ -56,7 +56,7 @@ struct yamux {
     char *why; /* owned; set once dead */
     int why_code;
     bool awaiting_pong;
-    bool late; /* the answer's time was up, but bytes were there that we had not read */
+    bool late;  /* the answer's time was up, but bytes were there that we had not read */
     bool going; /* the peer said GO AWAY 0 */
     bool dead;
 };
