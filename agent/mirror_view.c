@@ -68,8 +68,8 @@ static const struct view *view_open(void *impl, const struct ask *q, struct view
     return fwd_open(&m->fwd, q, w);
 }
 
-static int view_nodes(void *impl, const char *prefix, struct node_list *ret,
-                      struct view_meta *meta, struct err *e)
+static int view_nodes(void *impl, const char *prefix, struct node_list *ret, struct view_meta *meta,
+                      struct err *e)
 {
     struct mirror *m = impl;
     struct node_list l = {0};

@@ -39,16 +39,16 @@ enum {
 #define CONN_OUT_MAX      ((size_t)32 * MIB) /* unsent bytes per connection before it is dropped */
 
 /* all connections of the process together (wire/budget.h, wire/pace.h, wire/fds.h) */
-#define PEERS_IN_MAX   ((size_t)512 * MIB)  /* bodies that are arriving or wait for an answer */
-#define PEERS_OUT_MAX  ((size_t)1024 * MIB) /* answers that have not left; ten of 100,000 nodes */
-#define AGENT_IN_MAX   ((size_t)64 * MIB)   /* the same of an agent, whose API a few people ask ... */
-#define AGENT_OUT_MAX  ((size_t)256 * MIB)  /* ... for lists of 100,000 nodes, too */
-#define PEERS_SMALL    ((size_t)64 * KIB)   /* up to this a body may use the last quarter of both */
-#define PACE_SEC       120                  /* what is sent or received may take so long ... */
-#define PACE_BYTES     ((size_t)64 * KIB)   /* ... and a second for so many bytes */
-#define FDS_RESERVE    128 /* descriptors that peers cannot take from the rest of the program */
-#define RPC_SPARED     20  /* connections of a client that may not be streams (type byte 05) */
-#define LATE_LOOK_SEC  1   /* a deadline found bytes that we had not got round to reading */
+#define PEERS_IN_MAX  ((size_t)512 * MIB)  /* bodies that are arriving or wait for an answer */
+#define PEERS_OUT_MAX ((size_t)1024 * MIB) /* answers that have not left; ten of 100,000 nodes */
+#define AGENT_IN_MAX  ((size_t)64 * MIB)  /* the same of an agent, whose API a few people ask ... */
+#define AGENT_OUT_MAX ((size_t)256 * MIB) /* ... for lists of 100,000 nodes, too */
+#define PEERS_SMALL   ((size_t)64 * KIB)  /* up to this a body may use the last quarter of both */
+#define PACE_SEC      120                 /* what is sent or received may take so long ... */
+#define PACE_BYTES    ((size_t)64 * KIB)  /* ... and a second for so many bytes */
+#define FDS_RESERVE   128 /* descriptors that peers cannot take from the rest of the program */
+#define RPC_SPARED    20  /* connections of a client that may not be streams (type byte 05) */
+#define LATE_LOOK_SEC 1   /* a deadline found bytes that we had not got round to reading */
 
 /* HTTP */
 #define HTTP_HEAD_MAX   ((size_t)32 * KIB)  /* request line and headers; beyond it 431 */

@@ -81,9 +81,9 @@ int mp_decode(const struct desc *d, const void *p, size_t n, void *obj, struct e
 /* the same at a cursor, which is moved behind the object */
 int mp_decode_at(const struct desc *d, struct mp_in *in, void *obj, struct err *e) _must_check_;
 
-/* Whether mp_decode() would take these bytes as a struct, without memory of its own: 0, and where the
- * value of each row of d stands (p NULL: it does not; one place for each of d's rows).  -EBADMSG for
- * what it refuses and for the rare forms that it takes and this does not: decode those. */
+/* Whether mp_decode() would take these bytes as a struct, without memory of its own: 0, and where
+ * the value of each row of d stands (p NULL: it does not; one place for each of d's rows). -EBADMSG
+ * for what it refuses and for the rare forms that it takes and this does not: decode those. */
 int mp_check(const struct desc *d, const void *p, size_t n, struct mp_in *ret_values) _must_check_;
 
 /* --- packed maps: stored objects are changed key by key, so that fields we do not know survive ---

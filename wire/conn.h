@@ -58,7 +58,7 @@ void conn_write(struct conn *c, const void *p, size_t n);
 void conn_write_buf(struct conn *c, struct buf *take);
 /* the same for parts of blobs, which others hold too: they do not count for CONN_OUT_MAX */
 void conn_write_blobs(struct conn *c, struct blob_list *take);
-size_t conn_pending(const struct conn *c);         /* bytes written and not yet sent */
+size_t conn_pending(const struct conn *c); /* bytes written and not yet sent */
 /* whether bytes have arrived that nobody has read: a deadline that finds some was ours to miss */
 bool conn_unread(const struct conn *c);
 void conn_read_pause(struct conn *c, bool paused); /* stop and resume reading: backpressure */

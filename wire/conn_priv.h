@@ -22,11 +22,11 @@ struct conn {
     struct timer timer; /* handshake, closing */
     struct defer work;
     struct outq out;
-    struct buf in; /* what the user left for later */
+    struct buf in;                  /* what the user left for later */
     size_t in_counted, out_counted; /* parts of the budget */
-    char *peer;    /* owned */
-    char *local;   /* owned; made when asked for */
-    char *why;     /* owned; why it failed */
+    char *peer;                     /* owned */
+    char *local;                    /* owned; made when asked for */
+    char *why;                      /* owned; why it failed */
     int why_code;
     unsigned refs;
     enum conn_state state;
