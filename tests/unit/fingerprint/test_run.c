@@ -17,6 +17,7 @@
 #include "fingerprint/run.h"
 #include "tests/support/hold.h"
 #include "tests/support/probe_ctx.h"
+#include "tests/support/valgrind.h"
 
 #define LONG_NS (30 * NSEC_PER_SEC) /* more than anything here takes on a busy machine */
 
@@ -791,7 +792,7 @@ static void test_run_volumes_share_a_child_that_is_not_the_fast_ones(void **stat
     assert_string_equal(st.volume, "y");
     assert_int_equal(st.state, PROBE_GOOD);
     assert_string_equal(strmap_get(&st.fp->attributes, "v:y.value"), "3");
-    assert_in_range(starts(w), 2, 3); /* the volumes may be due again already */
+    assert_in_range(starts(w), 2, on_valgrind() ? 3 : 2); /* due again already, so slow it is */
     assert_false(probe_run_behind(w->run));
 }
 
