@@ -207,7 +207,28 @@ static bool flag_value(const char *arg, const char *name, const char **ret)
 }
 
 /* -1: an argument that nobody knows; 1: help */
-static int parse(int argc, char **argv, struct options *o)
+struct verb {
+    const char *name;
+    int (*fn)(const struct options *o, struct err *e);
+};
+
+/* NULL when there is none of that name */
+static const struct verb *find_verb(const char *name)
+{
+    static const struct verb verbs[] = {
+        {"save",    save   },
+        {"inspect", inspect},
+        {"restore", restore},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (str_eq(name, verbs[i].name))
+            return &verbs[i];
+    return NULL;
+}
+
+/* 1 = help was asked for */
+static int parse(int argc, char **argv, struct options *o, struct err *e)
 {
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
@@ -218,7 +239,7 @@ static int parse(int argc, char **argv, struct options *o)
             else if (!o->file)
                 o->file = a;
             else
-                return -1;
+                return err_set(e, -EINVAL, "one FILE is enough, what is \"%s\"?", a);
             continue;
         }
         a += a[1] == '-';
@@ -230,9 +251,13 @@ static int parse(int argc, char **argv, struct options *o)
             o->json = true;
         else if (!flag_value(a, "-address", &o->address) && !flag_value(a, "-token", &o->token) &&
                  !flag_value(a, "-config", &o->config))
-            return -1;
+            return err_set(e, -EINVAL, "flag provided but not defined: %s", a);
     }
-    return o->verb && o->file ? 0 : -1;
+    if (!o->verb)
+        return err_set(e, -EINVAL, "save, inspect or restore?");
+    if (!find_verb(o->verb))
+        return err_set(e, -EINVAL, "\"%s\" is none of save, inspect, restore", o->verb);
+    return o->file ? 0 : err_set(e, -EINVAL, "FILE is missing");
 }
 
 /* the address that the configuration says; owned by the caller */
@@ -263,36 +288,26 @@ static char *configured_address(const struct options *o)
 
 int snapshot_command(int argc, char **argv)
 {
-    static const struct {
-        const char *verb;
-        int (*fn)(const struct options *o, struct err *e);
-    } verbs[] = {
-        {"save",    save   },
-        {"inspect", inspect},
-        {"restore", restore},
-    };
     _cleanup_free_ char *address = NULL;
     struct options o = {0};
     struct err e = {0};
-    int r = parse(argc, argv, &o);
+    int r = parse(argc, argv, &o, &e);
 
-    if (r != 0) {
-        (void)fputs(usage, r > 0 ? stdout : stderr);
-        return r > 0 ? 0 : 1;
+    if (r > 0) {
+        (void)fputs(usage, stdout);
+        return 0;
+    }
+    if (r < 0) {
+        (void)fprintf(stderr, "Error: %s\n%s", e.text, usage);
+        return 1;
     }
     (void)signal(SIGPIPE, SIG_IGN); /* banned-ok: a command without a loop */
     if (!o.address)
         address = configured_address(&o);
     if (address)
         o.address = address;
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        if (!str_eq(o.verb, verbs[i].verb))
-            continue;
-        if (verbs[i].fn(&o, &e) == 0)
-            return 0;
-        (void)fprintf(stderr, "Error: %s\n", e.text);
-        return 1;
-    }
-    (void)fputs(usage, stderr);
+    if (find_verb(o.verb)->fn(&o, &e) == 0)
+        return 0;
+    (void)fprintf(stderr, "Error: %s\n", e.text);
     return 1;
 }

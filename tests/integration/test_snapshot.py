@@ -432,6 +432,13 @@ class Command(SnapshotCase):
         self.assertIn('no picket-server answers at', r.stderr)
         self.assertEqual([f for f in os.listdir(s.dir) if 'tmp' in f], [])
         self.assertEqual(self.command('-h').returncode, 0)
+        for args, text in (((), 'save, inspect or restore?'), (('frob', 'f'), '"frob" is none of save, inspect, restore'),
+                           (('save',), 'FILE is missing'), (('save', 'a', 'b'), 'what is "b"?'),
+                           (('-x', 'save', 'f'), 'flag provided but not defined: -x')):
+            r = self.command(*args)
+            self.assertEqual((r.returncode, r.stdout), (1, ''))
+            self.assertIn('Error: ', r.stderr)
+            self.assertIn(text, r.stderr)
 
 
 class Collecting(SnapshotCase):
