@@ -595,14 +595,29 @@ static void look(struct buf *ret)
     fuzz_close(c);
 }
 
+static size_t unanswered(void)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < FUZZ_CONNS; i++)
+        n += fuzz_unanswered(&peers.conns[i]);
+    return n;
+}
+
+/* those of one stream are answered one after the other, and each may wait its time */
 static void all_is_answered(void)
 {
+    size_t before;
+
     fake_disk_fail(disk, 0, "");
     fake_disk_auto(disk, true);
     for (size_t i = 0; i < FUZZ_CONNS; i++)
         peers.conns[i].deaf = peers.conns[i].held = false;
     settle();
-    advance(ANSWER_NS);
+    do {
+        before = unanswered();
+        advance(ANSWER_NS);
+    } while (unanswered() > 0 && unanswered() < before);
     for (size_t i = 0; i < FUZZ_CONNS; i++)
         fuzz_all_answered(&peers.conns[i]);
 }

@@ -516,6 +516,15 @@ bool fuzz_answer(struct fuzz_conn *c, struct fuzz_in *in)
     return false;
 }
 
+size_t fuzz_unanswered(const struct fuzz_conn *c)
+{
+    size_t n = c->n_asked - MIN(c->n_asked, c->n_answered);
+
+    for (size_t i = 0; i < FUZZ_STREAMS; i++)
+        n += c->streams[i].n_pending;
+    return n;
+}
+
 void fuzz_all_answered(const struct fuzz_conn *c)
 {
     if (!fuzz_is_open(c) || c->wild)

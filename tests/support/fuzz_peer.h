@@ -86,6 +86,8 @@ void fuzz_request(struct fuzz_conn *c, struct fuzz_stream *s, const char *method
 void fuzz_reset(struct fuzz_conn *c, struct fuzz_stream *s, bool settled);
 /* answers the oldest request of a stream that the server opened; false: there is none */
 bool fuzz_answer(struct fuzz_conn *c, struct fuzz_in *in);
+/* how many requests wait for their answers */
+size_t fuzz_unanswered(const struct fuzz_conn *c);
 /* aborts when a correct request is still without an answer */
 void fuzz_all_answered(const struct fuzz_conn *c);
 /* the bytes hold a secret of make_node_secret() */
