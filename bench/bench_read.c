@@ -131,7 +131,9 @@ static int by_size(const void *a, const void *b)
 
 static double ms_at(const struct reads *all, size_t per_mille)
 {
-    return (double)all->ns[(all->n - 1) * per_mille / 1000] / 1e6;
+    size_t at = (all->n - 1) * per_mille / 1000;
+
+    return (double)all->ns[at] / 1e6;
 }
 
 int main(int argc, char **argv)

@@ -257,7 +257,10 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
         return err_set(e, -EINVAL, "save, inspect or restore?");
     if (!find_verb(o->verb))
         return err_set(e, -EINVAL, "\"%s\" is none of save, inspect, restore", o->verb);
-    return o->file ? 0 : err_set(e, -EINVAL, "FILE is missing");
+    if (o->file)
+        return 0;
+    (void)err_set(e, -EINVAL, "FILE is missing");
+    return -EINVAL;
 }
 
 /* the address that the configuration says; owned by the caller */

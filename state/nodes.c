@@ -212,8 +212,10 @@ const struct node_item *nodes_next(const struct nodes *t, const struct uuid *pre
 
 const struct node_item *nodes_next_of(const struct nodes *t, unsigned statuses, size_t *pos)
 {
-    struct place p = *pos == 0 ? (struct place){0} : place_of(*pos);
+    struct place p = {0};
 
+    if (*pos > 0)
+        p = place_of(*pos);
     for (; p.at < t->n_pages; p = (struct place){p.at + 1, 0}) {
         const struct page *page = t->pages[p.at];
 

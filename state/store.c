@@ -264,7 +264,10 @@ static void tell_health(struct store *s, enum store_health h, const struct err *
     bool told = h == s->health && h != STORE_SLOW;
 
     s->health = h;
-    s->trouble = h == STORE_FINE ? (struct err){0} : *e;
+    if (h == STORE_FINE)
+        s->trouble = (struct err){0};
+    else
+        s->trouble = *e;
     if (s->on_health && !told)
         s->on_health(s->arg, h, h == STORE_FINE ? NULL : e);
 }
