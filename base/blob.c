@@ -38,7 +38,7 @@ struct blob *blob_alloc(size_t n)
     bool mapped = n >= MAP_MIN;
     struct blob *b;
 
-    if (n > SIZE_MAX - sizeof(*b))
+    if (n > HTTP_REPLY_MAX)
         return NULL;
     b = get(sizeof(*b) + n, mapped);
     if (!b && mapped) { /* a process may have so many mappings only */

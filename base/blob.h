@@ -17,7 +17,8 @@ struct blob {
     uint8_t bytes[];
 };
 
-/* a copy of n bytes with one reference; NULL: no memory */
+/* a copy of n bytes with one reference; NULL: no memory, or beyond
+ * HTTP_REPLY_MAX */
 struct blob *blob_new(const void *p, size_t n) _must_check_;
 /* n bytes for the caller to fill before anybody else sees them; NULL: no memory */
 struct blob *blob_alloc(size_t n) _must_check_;

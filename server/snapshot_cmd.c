@@ -239,7 +239,7 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
             else if (!o->file)
                 o->file = a;
             else
-                return err_set(e, -EINVAL, "one FILE is enough, what is \"%s\"?", a);
+                return (void)err_set(e, -EINVAL, "one FILE is enough, what is \"%s\"?", a), -EINVAL;
             continue;
         }
         a += a[1] == '-';
@@ -251,16 +251,16 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
             o->json = true;
         else if (!flag_value(a, "-address", &o->address) && !flag_value(a, "-token", &o->token) &&
                  !flag_value(a, "-config", &o->config))
-            return err_set(e, -EINVAL, "flag provided but not defined: %s", a);
+            return (void)err_set(e, -EINVAL, "flag provided but not defined: %s", a), -EINVAL;
     }
     if (!o->verb)
-        return err_set(e, -EINVAL, "save, inspect or restore?");
+        return (void)err_set(e, -EINVAL, "save, inspect or restore?"), -EINVAL;
     if (!find_verb(o->verb))
-        return err_set(e, -EINVAL, "\"%s\" is none of save, inspect, restore", o->verb);
+        return (void)err_set(e, -EINVAL, "\"%s\" is none of save, inspect, restore", o->verb),
+               -EINVAL;
     if (o->file)
         return 0;
-    (void)err_set(e, -EINVAL, "FILE is missing");
-    return -EINVAL;
+    return (void)err_set(e, -EINVAL, "FILE is missing"), -EINVAL;
 }
 
 /* the address that the configuration says; owned by the caller */
