@@ -113,6 +113,11 @@ class Program:
         subprocess.run(['chmod', '-R', 'u+rwX', self.dir], check=False, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.dir, ignore_errors=True)
 
+    def keeps_freed_memory(self):
+        """as under AddressSanitizer"""
+        with open(f'/proc/{self.proc.pid}/maps', encoding='utf-8') as f:
+            return 'libasan' in f.read()
+
     def resident_kb(self):
         """(resident, private) of the process, in KB"""
         rss = private = 0
