@@ -193,13 +193,20 @@ asan: ## the tests under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSa
 .PHONY: run-asan
 run-asan:
 	@$(RUN_TESTS) --name asan $(TEST_SETS)
-tsan: ## the tests under ThreadSanitizer
+# Besides the loop there are only base/writer's threads, the store's and the journal's: what works with one.
+TSAN_UNIT   := $(filter $(B)/tests/unit/base/test_writer $(B)/tests/unit/agent/test_journal $(B)/tests/unit/state/% \
+                        $(B)/tests/unit/server/%,$(UNIT))
+TSAN_PYTHON := $(patsubst %,tests/integration/test_%.py,durability snapshot node)
+tsan: ## what has threads under ThreadSanitizer
 	@$(MAKE) --no-print-directory deps deps-check
-	@$(SUBMAKE) B=$(B)/tsan SAN=thread tests-build
-	@FUZZ_MUTATIONS=0 $(MAKE) --no-print-directory B=$(B)/tsan SAN=thread ONLY='$(ONLY)' run-tsan
-.PHONY: run-tsan
+	@$(SUBMAKE) B=$(B)/tsan SAN=thread tsan-build
+	@MODEL_OPS=1 SNAPSHOT_KILLS=5 SNAPSHOT_NODES=300 \
+	    $(MAKE) --no-print-directory B=$(B)/tsan SAN=thread ONLY='$(ONLY)' run-tsan
+.PHONY: tsan-build run-tsan
+tsan-build: all $(call only,$(TSAN_UNIT))
+	@:
 run-tsan:
-	@$(RUN_TESTS) --name tsan $(TEST_SETS)
+	@$(RUN_TESTS) --name tsan --unit $(TSAN_UNIT) --python $(TSAN_PYTHON)
 VALGRIND = valgrind -q --child-silent-after-fork=yes --error-exitcode=99 --leak-check=full \
            --show-leak-kinds=definite,indirect,possible --track-fds=yes
 valgrind: ## unit tests, fuzz corpora and a conversation of the programs under valgrind: memory, leaks, descriptors

@@ -88,7 +88,7 @@ class Inside(StressCase):
         self.assertEqual(late['Subsystem'], 'Heartbeat')
         self.assertEqual(late['Details']['given_up'], 'true')
         steps = ' '.join(v for k, v in late['Details'].items() if k.startswith('step_'))
-        self.assertRegex(steps, r'(stopped|starved of CPU)[a-z ]* \d+\.\d s.*answered')
+        self.assertRegex(steps, r'(stopped|starved of CPU)[a-z0-9, ]* \d+\.\d s.*answered')
         stop = self.event(srv, node_id, 'Agent was ')
         self.assertGreaterEqual(float(stop['Details']['seconds']), GRACE)
         beats = get_json(agt.http, '/v1/agent/fingerprint')['Beats']
