@@ -185,6 +185,10 @@ static void on_stream_data(struct fuzz_peers *f, struct fuzz_conn *c, struct fuz
     FUZZ_CHECK(!s->reset);
     s->recv_window -= (int64_t)n;
     FUZZ_CHECK(s->recv_window >= 0);
+    if (s->by_hand) {
+        FUZZ_CHECK(f->secrets_anywhere || !fuzz_has_secret(p, n));
+        return;
+    }
     buf_add(&s->in, p, n);
     if (s->theirs)
         return; /* fuzz_answer() reads it */
@@ -227,6 +231,20 @@ static void grant(struct fuzz_conn *c, struct fuzz_stream *s)
     s->recv_window = YAMUX_WINDOW;
 }
 
+/* the server accepts each stream once: a second time is a stream that a frame made by hand opened
+ * under the id of one that has ended */
+static void on_ack(struct fuzz_conn *c, struct fuzz_stream *s)
+{
+    if (s->acked || s->ended || s->reset || s->theirs) {
+        FUZZ_CHECK(c->wild);
+        buf_reset(&s->in);
+        s->recv_window = YAMUX_WINDOW;
+        s->ended = s->reset = s->theirs = false;
+        s->wild = s->by_hand = true;
+    }
+    s->acked = true;
+}
+
 static void on_stream_frame(struct fuzz_peers *f, struct fuzz_conn *c, uint8_t type, uint16_t flags,
                             uint32_t id, const uint8_t *p, uint32_t length)
 {
@@ -243,6 +261,8 @@ static void on_stream_frame(struct fuzz_peers *f, struct fuzz_conn *c, uint8_t t
     }
     if (!s) /* one of those that were made by hand, or forgotten */
         return;
+    if (flags & ACK)
+        on_ack(c, s);
     if (type == DATA && length > 0)
         on_stream_data(f, c, s, p, length);
     else if (type == WINDOW_UPDATE)

@@ -34,6 +34,7 @@ struct fuzz_stream {
     bool used, wild, fin_sent, reset, ended; /* ended: by the server */
     bool theirs;                             /* the server opened it */
     bool streaming, asked_stream;
+    bool acked, by_hand; /* by_hand: another stream has its id now, of a kind that nobody noted */
     struct buf in;
     int64_t send_window, recv_window;
     uint64_t pending[FUZZ_PENDING]; /* Seq */
