@@ -1037,12 +1037,13 @@ static void test_long_lists_are_read_in_pieces(void **state)
 static void test_texts_that_are_held_end_lists(void **state)
 {
     struct api_bed *b = *state;
-    struct blob *held = blob_alloc(TEXTS_LIVE_MAX + MIB); /* never written to */
+    struct blob *held = blob_alloc(TEXTS_LIVE_MAX), *more = blob_alloc(MIB); /* never written to */
     _cleanup_answer_ struct answer busy, one, again, pretty, pretty2, well;
     size_t others = 0;
 
     put_long(b);
     assert_non_null(held);
+    assert_non_null(more);
     api_bed_get(b, "/v1/nodes", &busy);
     assert_int_equal(busy.status, 503);
     assert_non_null(answer_header(&busy, "Retry-After"));
@@ -1063,6 +1064,7 @@ static void test_texts_that_are_held_end_lists(void **state)
     budget_hold(BUDGET_OUT, &others, 0);
     budget_limit(BUDGET_OUT, 0);
     (void)blob_unref(held);
+    (void)blob_unref(more);
     api_bed_get(b, "/v1/nodes", &well);
     assert_int_equal(well.status, 200);
 }
