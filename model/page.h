@@ -121,6 +121,10 @@ struct node_list_at {
 };
 /* the item there, and on to the next place; NULL at the end */
 const struct node_item *node_list_next(const struct node_list *l, struct node_list_at *at);
+/* the next one whose status is in the set (1 << enum node_status, ored), passing over pages that
+ * have none; at->n is not kept */
+const struct node_item *node_list_next_of(const struct node_list *l, unsigned statuses,
+                                          struct node_list_at *at);
 /* the place of the first item whose id as text is not below id */
 struct node_list_at node_list_find(const struct node_list *l, const char *id);
 /* Keeps n items from that place on; returns the item behind them, of the list as it was, or NULL.

@@ -80,6 +80,20 @@ const struct node_item *node_list_next(const struct node_list *l, struct node_li
     return NULL;
 }
 
+const struct node_item *node_list_next_of(const struct node_list *l, unsigned statuses,
+                                          struct node_list_at *at)
+{
+    for (; at->page < l->n_pages; at->page++, at->slot = 0) {
+        const struct page *p = l->pages[at->page];
+        unsigned from = node_list_from(l, at->page), to = node_list_to(l, at->page);
+
+        for (; p->statuses & statuses && from + at->slot < to; at->slot++)
+            if (1U << p->status[from + at->slot] & statuses)
+                return p->items[from + at->slot++];
+    }
+    return NULL;
+}
+
 static int compare_id(const struct page *p, unsigned slot, const char *id)
 {
     char text[UUID_TEXT_LEN + 1];

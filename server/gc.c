@@ -95,7 +95,7 @@ static void on_slice(void *arg)
 
     g->n_batch = 0;
     while (looked < LOOKED_AT_PER_TURN && g->n_batch < GC_NODES) {
-        it = node_list_next(&g->nodes, &g->at);
+        it = node_list_next_of(&g->nodes, 1U << STATUS_DOWN, &g->at);
         if (!it)
             break;
         looked++;

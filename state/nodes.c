@@ -210,27 +210,6 @@ const struct node_item *nodes_next(const struct nodes *t, const struct uuid *pre
     return t->pages[p.at]->items[p.slot];
 }
 
-const struct node_item *nodes_next_of(const struct nodes *t, unsigned statuses, size_t *pos)
-{
-    struct place p = {0};
-
-    if (*pos > 0)
-        p = place_of(*pos);
-    for (; p.at < t->n_pages; p = (struct place){p.at + 1, 0}) {
-        const struct page *page = t->pages[p.at];
-
-        if (!(page->statuses & statuses))
-            continue;
-        for (; p.slot < page->n; p.slot++) {
-            if (!(1U << page->status[p.slot] & statuses))
-                continue;
-            *pos = pos_of(p);
-            return page->items[p.slot];
-        }
-    }
-    return NULL;
-}
-
 /* the last item that has the prefix, when there is one */
 static struct place last_of(const struct nodes *t, const struct uuid *prefix, size_t prefix_bytes)
 {

@@ -33,6 +33,3 @@ const struct node_item *nodes_next(const struct nodes *t, const struct uuid *pre
  * after a change; *ret is written over. */
 void nodes_pin(struct nodes *t, const struct uuid *prefix, size_t prefix_bytes,
                struct node_list *ret);
-/* The next item whose status is in the set (1 << enum node_status, ored); pages without one are
- * passed over.  *pos as in nodes_next(). */
-const struct node_item *nodes_next_of(const struct nodes *t, unsigned statuses, size_t *pos);

@@ -610,11 +610,6 @@ void store_list(struct store *s, const struct uuid *prefix, size_t prefix_bytes,
     nodes_pin(s->nodes, prefix, prefix_bytes, ret);
 }
 
-const struct node_item *store_node_next_of(const struct store *s, unsigned statuses, size_t *pos)
-{
-    return nodes_next_of(s->nodes, statuses, pos);
-}
-
 void store_watch(struct store *s, struct watch *w)
 {
     watches_add(&s->watches, w);

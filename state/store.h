@@ -81,8 +81,6 @@ const struct node_item *store_node_next(const struct store *s, const struct uuid
 /* the same nodes as a list that stays as it is; node_list_done() */
 void store_list(struct store *s, const struct uuid *prefix, size_t prefix_bytes,
                 struct node_list *ret);
-/* nodes of some statuses (1 << enum node_status, ored), in id order; as store_node_next() */
-const struct node_item *store_node_next_of(const struct store *s, unsigned statuses, size_t *pos);
 
 /* --- writing --- */
 /* Runs on the overlay; may read and put through the txn, PERSIST_BATCH_KEYS nodes at most (more are

@@ -152,20 +152,24 @@ static void pin_take(struct pin *p, struct nodes *t, const uint64_t *model)
 }
 
 /* the first id of a node with one of the statuses, from the model */
-static void check_statuses(const struct nodes *t, const uint64_t *model, const uint8_t *status)
+static void check_statuses(struct nodes *t, const uint64_t *model, const uint8_t *status)
 {
     for (unsigned set = 0; set < 1U << STATUS_MAX; set++) {
+        static const struct uuid all;
         const struct node_item *it;
-        size_t pos = 0;
+        struct node_list_at at = {0};
+        struct node_list l;
 
+        nodes_pin(t, &all, 0, &l);
         for (uint64_t id = 0; id < IDS_PINNED; id++) {
             if (model[id] == 0 || !(1U << status[id] & set))
                 continue;
-            it = nodes_next_of(t, set, &pos);
+            it = node_list_next_of(&l, set, &at);
             assert_non_null(it);
             assert_int_equal(it->modify_index, model[id]);
         }
-        assert_null(nodes_next_of(t, set, &pos));
+        assert_null(node_list_next_of(&l, set, &at));
+        node_list_done(&l);
     }
 }
 
