@@ -64,7 +64,7 @@ int file_read_u64(const char *path, uint64_t *ret)
     return r < 0 ? r : parse_u64(line, ret);
 }
 
-static int write_all(int fd, const void *p, size_t n)
+int file_write_all(int fd, const void *p, size_t n)
 {
     const char *at = p;
 
@@ -102,7 +102,7 @@ static int write_temporary(const char *tmp, const void *p, size_t n, unsigned mo
 
     if (fd < 0 || fchmod(fd, mode) < 0)
         return -errno;
-    r = write_all(fd, p, n);
+    r = file_write_all(fd, p, n);
     if (r < 0)
         return r;
     return fsync(fd) < 0 ? -errno : 0;

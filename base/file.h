@@ -8,6 +8,8 @@
 int file_read(const char *path, size_t cap, char **ret, size_t *ret_len) _must_check_;
 /* the same from where an open descriptor stands to its end, a pipe too */
 int file_read_fd(int fd, size_t cap, char **ret, size_t *ret_len) _must_check_;
+/* all of it, to a descriptor that blocks; 0 or negative errno */
+int file_write_all(int fd, const void *p, size_t n) _must_check_;
 /* first line without its end, trimmed */
 int file_read_line(const char *path, char **ret) _must_check_;
 int file_read_u64(const char *path, uint64_t *ret) _must_check_;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
 
@@ -69,23 +70,6 @@ static int connect_tcp(const char *address, int *ret, struct err *e)
     return r < 0 ? err_errno(e, r, "no picket-server answers at %s", address) : 0;
 }
 
-static int write_all(int fd, const void *p, size_t n)
-{
-    const char *at = p;
-
-    while (n > 0) {
-        ssize_t k = write(fd, at, n);
-
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return -errno;
-        at += k;
-        n -= (size_t)k;
-    }
-    return 0;
-}
-
 static int send_request(int fd, const char *method, int in_fd, const char *token, struct err *e)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(PIECE);
@@ -103,9 +87,9 @@ static int send_request(int fd, const char *method, int in_fd, const char *token
     if (in_fd >= 0)
         buf_printf(&b, "Content-Length: %" PRIu64 "\r\n", (uint64_t)st.st_size);
     buf_add_str(&b, "\r\n");
-    r = buf_ok(&b) < 0 ? -EMSGSIZE : write_all(fd, b.p, b.len);
+    r = buf_ok(&b) < 0 ? -EMSGSIZE : file_write_all(fd, b.p, b.len);
     while (r == 0 && in_fd >= 0 && (n = read(in_fd, piece, sizeof(piece))) > 0)
-        r = write_all(fd, piece, (size_t)n);
+        r = file_write_all(fd, piece, (size_t)n);
     if (n < 0)
         return err_errno(e, -errno, "cannot read the file");
     if (r == -EPIPE || r == -ECONNRESET)
@@ -121,7 +105,7 @@ static int on_body(http_parser *p, const char *at, size_t n)
     if (p->status_code != 200)
         buf_add(&a->text, at, n);
     else if (a->out_fd >= 0 && a->r == 0)
-        a->r = write_all(a->out_fd, at, n);
+        a->r = file_write_all(a->out_fd, at, n);
     return a->r < 0 || a->bytes > SNAPSHOT_FILE_MAX;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "server/beats.h"
@@ -232,20 +233,14 @@ static void read_done(struct writer_job *job)
 static void write_run(struct writer_job *job)
 {
     struct restorer *v = container_of(job, struct restorer, job);
-    size_t at = 0;
+    int r;
 
     v->r = v->fd < 0 ? snapshot_file(v->owner, &v->fd, &v->e) : 0;
-    while (v->r == 0 && at < v->out.len) {
-        ssize_t n = write(v->fd, v->out.p + at, v->out.len - at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            v->r = err_errno(&v->e, -errno, "cannot store the uploaded file");
-            return;
-        }
-        at += (size_t)n;
-    }
+    if (v->r < 0)
+        return;
+    r = file_write_all(v->fd, v->out.p, v->out.len);
+    if (r < 0)
+        v->r = err_errno(&v->e, r, "cannot store the uploaded file");
 }
 
 static void write_done(struct writer_job *job);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "codec/mp.h"
@@ -65,22 +66,15 @@ void archive_frame(uint8_t ret[ARCHIVE_FRAME_BYTES], uint8_t type, const void *p
 
 static int write_all(struct archive_writer *w, const uint8_t *p, size_t n, struct err *e)
 {
+    int r;
+
     sha256_update(&w->all, n, p);
     w->out_bytes += n;
     if (w->out_bytes > SNAPSHOT_FILE_MAX)
         return err_set(e, -EFBIG, "the snapshot is larger than %llu bytes",
                        (unsigned long long)SNAPSHOT_FILE_MAX);
-    while (n > 0) {
-        ssize_t k = write(w->fd, p, n);
-
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return err_errno(e, -errno, "cannot write the snapshot");
-        p += k;
-        n -= (size_t)k;
-    }
-    return 0;
+    r = file_write_all(w->fd, p, n);
+    return r < 0 ? err_errno(e, r, "cannot write the snapshot") : 0;
 }
 
 static int deflate_some(struct archive_writer *w, const void *p, size_t n, int flush, struct err *e)
